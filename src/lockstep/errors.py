@@ -1,0 +1,155 @@
+"""Every way in which lockstep says that work could not be done.
+
+Damage that is *found* is a value (a finding), never an exception. A class here stands for what the person can do about it;
+`cli/exit_codes.py` gives each its exit status.
+"""
+
+from __future__ import annotations
+
+
+class LockstepError(Exception):
+    """Work could not be done.
+
+    `message` is lower case, without a full stop, names the thing and states the fact; `hint` is a sentence that begins with a verb.
+    Neither ever holds a secret.
+    """
+
+    kind = "failed"
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class ConfigurationError(LockstepError):
+    """A flag, a variable or a file says something that lockstep cannot act on; nothing was touched."""
+
+    kind = "configuration"
+
+
+class RepositoryNotFound(LockstepError):
+    """There is no repository at the place that was named."""
+
+    kind = "repository_not_found"
+
+
+class RepositoryInvalid(LockstepError):
+    """What lies at the repository's place cannot be trusted or read by this version."""
+
+    kind = "repository_invalid"
+
+
+class RepositoryLocked(LockstepError):
+    """Another operation that is alive writes to the repository."""
+
+    kind = "repository_locked"
+
+
+class SnapshotNotFound(LockstepError):
+    """No snapshot answers to the name that was given, or more than one does."""
+
+    kind = "snapshot_not_found"
+
+
+class DatabaseUnreachable(LockstepError):
+    """The database server does not answer, or refuses the connection."""
+
+    kind = "database_unreachable"
+
+
+class DatabaseFailed(LockstepError):
+    """The database answered, and refused or broke off the work."""
+
+    kind = "database_failed"
+
+
+class PermissionMissing(LockstepError):
+    """A role or a key lacks a right that the work needs."""
+
+    kind = "permission_missing"
+
+
+class ClientToolFailed(LockstepError):
+    """A client program of PostgreSQL is missing, does not fit the server, or failed."""
+
+    kind = "client_tool_failed"
+
+
+class ProfileInvalid(LockstepError):
+    """A profile cannot be read, or its query does not give what it must."""
+
+    kind = "profile_invalid"
+
+
+class TargetRefused(LockstepError):
+    """The target of a restore is not as it must be; nothing was changed."""
+
+    kind = "target_refused"
+
+
+class RestoreFailed(LockstepError):
+    """The restored database is not what the snapshot says; the target is as it was."""
+
+    kind = "restore_failed"
+
+
+class StoreUnreachable(LockstepError):
+    """An object store does not answer, or keeps failing."""
+
+    kind = "store_unreachable"
+
+
+class StoreBusy(StoreUnreachable):
+    """An object store asks for fewer requests (503 SlowDown, 429)."""
+
+    kind = "store_busy"
+
+
+class BucketNotFound(LockstepError):
+    """The bucket does not exist."""
+
+    kind = "bucket_not_found"
+
+
+class ObjectNotFound(LockstepError):
+    """No object lies under the key."""
+
+    kind = "object_not_found"
+
+
+class ObjectExists(LockstepError):
+    """An object lies under the key already, and nothing is overwritten."""
+
+    kind = "object_exists"
+
+
+class KeyRefused(LockstepError):
+    """The store cannot hold an object under this key."""
+
+    kind = "key_refused"
+
+
+class DiskFailed(LockstepError):
+    """A local disk is full, read-only or failing."""
+
+    kind = "disk_failed"
+
+
+class MissingObjects(LockstepError):
+    """Referenced objects are missing and `--fail-fast` was asked for."""
+
+    kind = "missing_objects"
+
+
+class Cancelled(LockstepError):
+    """The run was stopped from outside; `signal_number` is 2 (Ctrl-C) or 15 (SIGTERM)."""
+
+    kind = "cancelled"
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__("stopped before the end", hint="Run the same command again: it resumes.")
+        self.signal_number = signal_number

@@ -1,0 +1,34 @@
+"""Where a database or a store is and how to get in; the secrets in it never show in a repr."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseAddress:
+    """A libpq connection string (URI or key=value; may be empty: then `PG*` variables, service and passfile decide).
+
+    `client_programs` is a directory that holds pg_dump, pg_restore and psql, when the operator insists on one.
+    """
+
+    conninfo: str = field(default="", repr=False)
+    client_programs: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAddress:
+    """One store: `url` is `s3://bucket[/prefix]`, `gs://…`, `az://…` or `file:///directory`.
+
+    What is None is left to the standard chain of the service (environment, profiles, SSO, instance metadata).
+    """
+
+    url: str
+    name: str = "main"
+    endpoint_url: str | None = None
+    region: str | None = None
+    access_key_id: str | None = field(default=None, repr=False)
+    secret_access_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    ca_bundle: str | None = None
+    virtual_hosted: bool = False

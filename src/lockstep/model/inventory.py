@@ -1,0 +1,67 @@
+"""What the repository holds: one entry for each version of an object, and what is still to be copied."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from lockstep.model.objects import ObjectAttributes
+
+WhyMissing = Literal["lost", "purged", "older_key", "older_version", "wrong_size", "wrong_checksum"]
+"""Why a referenced object is not in a snapshot: not in the store; its row is gone from the live database too; only under the key
+of an older server; only as an older version; there with another size; there with another checksum than the metadata says."""
+
+MISMATCHED: frozenset[WhyMissing] = frozenset({"wrong_size", "wrong_checksum"})
+"""The reasons that mean: something is there, but not what the metadata says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A referenced object that the repository does not have yet.
+
+    `size` and `etag` are what the reference says, None where it says nothing; `odd` is true when another object is in the way of its
+    own key in the repository.
+    """
+
+    store: str
+    key: str
+    size: int | None
+    etag: str | None = None
+    sha256: str | None = None
+    odd: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryEntry:
+    """One object in the repository, as the inventory records it. `location` is None when it lies under its own key."""
+
+    store: str
+    key: str
+    size: int
+    sha256: str
+    etag: str | None
+    attributes: str | None
+    location: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MissingObject:
+    """A referenced object that a snapshot does not have. `size` is what the reference says."""
+
+    store: str
+    key: str
+    size: int | None
+    why: WhyMissing
+    since: str | None = None
+
+
+def attributes_as_text(attributes: ObjectAttributes) -> str | None:
+    """Attributes as the inventory keeps them: compact JSON without empty fields, None when there are none."""
+    fields = {name: value for name, value in asdict(attributes).items() if value}
+    return json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":")) if fields else None
+
+
+def attributes_from_text(text: str | None) -> ObjectAttributes:
+    """The attributes that `attributes_as_text` wrote. Raises ValueError or TypeError when the text was not written by it."""
+    return ObjectAttributes(**json.loads(text)) if text else ObjectAttributes()

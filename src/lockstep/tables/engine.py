@@ -1,0 +1,106 @@
+"""One DuckDB database in a work directory: bounded memory, spilling to disk, nothing fetched from anywhere."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from lockstep.errors import DiskFailed, LockstepError, RepositoryInvalid
+
+ROWS_AT_ONCE = 4096
+"""How many rows are fetched from DuckDB into Python at a time: large enough to be fast, small enough not to be seen in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableLimits:
+    """What the set algebra may use. The memory is DuckDB's own limit; its buffers and the interpreter come on top (about 80 MB)."""
+
+    memory_mb: int = 96
+    threads: int = 2
+
+
+class Tables:
+    """Tables of one operation. Everything lies under `directory`, which the caller removes.
+
+    One statement runs at a time; any thread may ask.
+    """
+
+    def __init__(self, directory: Path, *, limits: TableLimits | None = None) -> None:
+        limits = limits or TableLimits()
+        self.directory = directory
+        self._lock = threading.RLock()
+        spill = directory / "spill"
+        spill.mkdir(parents=True, exist_ok=True)
+        with translated("the work directory", directory):
+            self._connection = duckdb.connect(
+                ":memory:",
+                config={
+                    "memory_limit": f"{limits.memory_mb}MB",
+                    "threads": limits.threads,
+                    "temp_directory": str(spill),
+                    "preserve_insertion_order": False,
+                    "autoinstall_known_extensions": False,
+                    "autoload_known_extensions": False,
+                },
+            )
+
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> None:
+        """Run one statement that gives no rows."""
+        with self._lock, translated("the work directory", self.directory):
+            self._connection.execute(sql, list(parameters))
+
+    def row(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...]:
+        """Run a statement that gives exactly one row."""
+        with self._lock, translated("the work directory", self.directory):
+            found = self._connection.execute(sql, list(parameters)).fetchone()
+        assert found is not None, sql
+        return tuple(found)
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Stream the rows of a statement, on a cursor of its own, so that other statements may run meanwhile."""
+        with self._lock:
+            cursor = self._connection.cursor()
+        try:
+            with translated("the work directory", self.directory):
+                cursor.execute(sql, list(parameters))
+            while True:
+                with translated("the work directory", self.directory):
+                    batch = cursor.fetchmany(ROWS_AT_ONCE)
+                if not batch:
+                    return
+                yield from batch
+        finally:
+            cursor.close()
+
+    def close(self) -> None:
+        """Give back memory and temporary files."""
+        with self._lock:
+            self._connection.close()
+
+
+@contextmanager
+def translated(what: str, path: Path) -> Iterator[None]:
+    """DuckDB's errors as ours: a full disk is the disk's, an unreadable table is the repository's."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise DiskFailed(
+            f"{what} '{path}' has no room left for sorting and comparing", hint="Free some room there, or name another place with --temp-dir."
+        ) from error
+    except duckdb.IOException as error:
+        if "No space left" in str(error):
+            raise DiskFailed(f"{what} '{path}' is full", hint="Free some room there, or name another place with --temp-dir.") from error
+        raise _unreadable(error) from error
+    except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.BinderException, duckdb.SerializationException) as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> LockstepError:
+    first = str(error).strip().splitlines()[0]
+    return RepositoryInvalid(f"a table cannot be read: {first}", hint="Run 'lockstep verify' to see what is damaged.")

@@ -1,0 +1,95 @@
+"""The inventory: what the repository holds, as segments of Parquet, and the newest version of each key at a given snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstep.model.inventory import InventoryEntry
+from lockstep.tables.engine import Tables
+
+_COLUMNS = "store, key, size, sha256, etag, attributes, location, snapshot"
+
+_FROM_LISTS = """
+    SELECT unnest($1::VARCHAR[]) AS store, unnest($2::VARCHAR[]) AS key, unnest($3::BIGINT[]) AS size, unnest($4::VARCHAR[]) AS sha256,
+           unnest($5::VARCHAR[]) AS etag, unnest($6::VARCHAR[]) AS attributes, unnest($7::VARCHAR[]) AS location
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentCounts:
+    """How many objects a segment records, and their bytes."""
+
+    objects: int
+    size_bytes: int
+
+
+def create(tables: Tables, segments: Sequence[Path]) -> None:
+    """Make the view `inventory` over these segments (may be none). Columns: store, key, size, sha256, etag, attributes, location, snapshot."""
+    if not segments:
+        nothing = ", ".join(f"NULL::{'BIGINT' if column == 'size' else 'VARCHAR'} AS {column}" for column in _COLUMNS.split(", "))
+        tables.run(f"CREATE OR REPLACE VIEW inventory AS SELECT {nothing} WHERE false")
+        return
+    names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in segments)
+    tables.run(f"CREATE OR REPLACE VIEW inventory AS SELECT {_COLUMNS} FROM read_parquet([{names}])")  # noqa: S608 - our own file names
+
+
+def add_entries(tables: Tables, entries: Sequence[InventoryEntry]) -> None:
+    """Append entries to the table `journal`, which is made when it is not there. They belong to no segment yet."""
+    tables.run(
+        "CREATE TABLE IF NOT EXISTS journal "
+        "(store VARCHAR, key VARCHAR, size BIGINT, sha256 VARCHAR, etag VARCHAR, attributes VARCHAR, location VARCHAR)"
+    )
+    if entries:
+        columns = zip(*((e.store, e.key, e.size, e.sha256, e.etag, e.attributes, e.location) for e in entries), strict=True)
+        tables.run(f"INSERT INTO journal {_FROM_LISTS}", [list(column) for column in columns])
+
+
+def save_segment(tables: Tables, path: Path, *, snapshot: str, after: int = 0) -> None:
+    """Write the rows of `journal` behind the first `after` as one segment, sorted by store and key."""
+    quoted = str(path).replace("'", "''")
+    tables.run(
+        f"""
+        COPY (SELECT {", ".join(f"j.{c}" for c in _COLUMNS.split(", ")[:-1])}, '{snapshot}' AS snapshot
+              FROM journal AS j WHERE j.rowid >= {after} ORDER BY store, key)
+        TO '{quoted}' (FORMAT parquet, COMPRESSION zstd)
+        """  # noqa: S608 - a snapshot's id and our own file name
+    )
+
+
+def journal_length(tables: Tables) -> int:
+    """How many entries were added to `journal` so far."""
+    return int(tables.row("SELECT count(*) FROM journal")[0])
+
+
+def find_versioned(tables: Tables) -> int:
+    """Fill the table `versioned` with the keys that the inventory has more than once, and return how many there are."""
+    tables.run("CREATE OR REPLACE TABLE versioned AS SELECT store, key FROM inventory GROUP BY store, key HAVING count(*) > 1")
+    return int(tables.row("SELECT count(*) FROM versioned")[0])
+
+
+def versions_at(tables: Tables, snapshot: str, *, wanted: str, into: str) -> None:
+    """Fill the table `into` with the inventory's row for each reference of the table `wanted` as it was at a snapshot.
+
+    Of several versions of one object, the newest one that is not later than the snapshot and has the reference's size is meant.
+    References without a row in the inventory are left out. Columns: those of the inventory.
+    """
+    find_versioned(tables)
+    fits = "i.store = w.store AND i.key = w.key AND (w.size IS NULL OR w.size = i.size) AND i.snapshot <= $1"
+    tables.run(
+        f"""
+        CREATE OR REPLACE TABLE {into} AS
+        SELECT i.* FROM inventory AS i JOIN {wanted} AS w ON {fits} ANTI JOIN versioned AS v ON v.store = i.store AND v.key = i.key
+        UNION ALL
+        SELECT unnest(arg_max(i, i.snapshot)) FROM (SELECT * FROM inventory SEMI JOIN versioned USING (store, key)) AS i
+        JOIN {wanted} AS w ON {fits} GROUP BY i.store, i.key
+        """,  # noqa: S608 - our own table names
+        [snapshot],
+    )
+
+
+def entries(tables: Tables, table: str, *, where: str = "true") -> Iterator[InventoryEntry]:
+    """Stream the rows of a table that has the inventory's columns."""
+    found = tables.rows(f"SELECT store, key, size, sha256, etag, attributes, location FROM {table} WHERE {where}")  # noqa: S608
+    return (InventoryEntry(*row) for row in found)

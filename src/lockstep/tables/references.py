@@ -1,0 +1,145 @@
+"""References: from the database's COPY into a table, and to and from the files of a chain of snapshots."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstep.errors import LockstepError
+from lockstep.tables.engine import Tables
+
+COLUMNS = ("store", "key", "size", "etag", "sha256")
+"""The columns of the CSV that `load` reads, in this order; the last three may be empty."""
+
+_PARQUET = "(FORMAT parquet, COMPRESSION zstd)"
+
+_READ_CSV = """
+    read_csv($1, auto_detect=false, header=false, delim=',', quote='"', escape='"', nullstr='', allow_quoted_nulls=false, new_line='\\n', strict_mode=true,
+             max_line_size=1000000, columns={'store': 'VARCHAR', 'key': 'VARCHAR', 'size': 'BIGINT', 'etag': 'VARCHAR', 'sha256': 'VARCHAR'})
+"""
+
+_LOAD = f"CREATE OR REPLACE TABLE references_now AS SELECT * FROM {_READ_CSV} WHERE key IS NOT NULL"  # noqa: S608 - nobody's value in it
+
+# Aggregates over text are kept in memory whole, those over numbers are spilled; so doubles are looked for first and merged by themselves.
+_DOUBLES = "CREATE OR REPLACE TABLE doubles AS SELECT store, key FROM references_now GROUP BY store, key HAVING count(*) > 1"
+
+# Two rows may name one object. Where they disagree about its size neither can be trusted, and -1 can equal no object's size.
+_MERGE = """
+    CREATE OR REPLACE TABLE references_now AS
+    SELECT * FROM references_now ANTI JOIN doubles USING (store, key)
+    UNION ALL
+    SELECT store, key, CASE WHEN min(size) = max(size) THEN min(size) WHEN min(size) IS NOT NULL THEN -1 END, min(etag), min(sha256)
+    FROM references_now SEMI JOIN doubles USING (store, key) GROUP BY store, key
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceCounts:
+    """How many objects the references name and how many bytes they say these have."""
+
+    objects: int
+    size_bytes: int
+
+
+def load(tables: Tables, blocks: Iterable[bytes]) -> ReferenceCounts:
+    """Fill the table `references_now` from CSV blocks (columns as in COLUMNS); one row an object remains.
+
+    The blocks flow through a pipe into DuckDB, so that memory stays bounded. What raises in `blocks` is raised here.
+    """
+    pipe = tables.directory / "references.pipe"
+    os.mkfifo(pipe, 0o600)
+    failed: list[BaseException] = []
+
+    def feed() -> None:
+        try:
+            with pipe.open("wb", buffering=0) as out:
+                for block in blocks:
+                    out.write(block)
+        except BrokenPipeError:
+            pass  # the reading side failed and says why
+        except BaseException as error:  # noqa: BLE001 - carried to the thread that waits
+            failed.append(error)
+
+    feeder = threading.Thread(target=feed, name="references", daemon=True)
+    feeder.start()
+    try:
+        tables.run(_LOAD, [str(pipe)])
+    except LockstepError:
+        if not failed:
+            raise
+    finally:
+        _release(pipe)
+        feeder.join()
+        pipe.unlink()
+    if failed:
+        raise failed[0]
+    tables.run(_DOUBLES)
+    if tables.row("SELECT count(*) FROM doubles")[0]:
+        tables.run(_MERGE)
+    return counts(tables, "references_now")
+
+
+def counts(tables: Tables, table: str) -> ReferenceCounts:
+    """How much a table of references names."""
+    objects, size_bytes = tables.row(f"SELECT count(*), coalesce(sum(size) FILTER (size > 0), 0)::BIGINT FROM {table}")  # noqa: S608
+    return ReferenceCounts(objects, size_bytes)
+
+
+def replay(tables: Tables, chain: Sequence[Path], *, into: str) -> None:
+    """Fill the table `into` (store, key, size) with the references at the end of a chain of files, oldest first.
+
+    The first file is a full list, the others are changes: `+` names an object from then on (or gives its new size), `-` no longer.
+    """
+    full, changes = str(chain[0]), [str(path) for path in chain[1:]]
+    if not changes:
+        tables.run(f"CREATE OR REPLACE TABLE {into} AS SELECT store, key, size FROM read_parquet($1)", [full])  # noqa: S608
+        return
+    steps = " UNION ALL ".join(
+        f"SELECT store, key, size, change, {number} AS step FROM read_parquet(${number + 1})"  # noqa: S608
+        for number in range(len(changes))
+    )
+    tables.run(f"CREATE OR REPLACE TABLE steps AS {steps}", changes)
+    tables.run(
+        f"""
+        CREATE OR REPLACE TABLE {into} AS
+        WITH last AS (SELECT store, key, max(step) AS step FROM steps GROUP BY store, key)
+        SELECT store, key, size FROM read_parquet($1) ANTI JOIN last USING (store, key)
+        UNION ALL
+        SELECT store, key, size FROM steps SEMI JOIN last USING (store, key, step) WHERE change = '+'
+        """,  # noqa: S608
+        [full],
+    )
+    tables.run("DROP TABLE steps")
+
+
+def save_full(tables: Tables, path: Path) -> None:
+    """Write `references_now` as a full list, sorted by store and key (which makes it several times smaller)."""
+    tables.run(f"COPY (SELECT store, key, size, '+' AS change FROM references_now ORDER BY store, key) TO '{_quoted(path)}' {_PARQUET}")  # noqa: S608
+
+
+def save_changes(tables: Tables, path: Path, *, since: str) -> None:
+    """Write what `references_now` adds to and takes away from the table `since`, sorted by store and key."""
+    tables.run(
+        f"""
+        COPY (
+            SELECT * FROM (
+                SELECT store, key, size, '+' AS change FROM references_now AS now
+                WHERE NOT EXISTS (SELECT 1 FROM {since} AS old WHERE old.store = now.store AND old.key = now.key AND old.size IS NOT DISTINCT FROM now.size)
+                UNION ALL
+                SELECT store, key, size, '-' AS change FROM {since} ANTI JOIN references_now USING (store, key)
+            ) ORDER BY store, key
+        ) TO '{_quoted(path)}' {_PARQUET}
+        """  # noqa: S608
+    )
+
+
+def _release(pipe: Path) -> None:
+    """Let a writer go that still waits for somebody to open the pipe for reading."""
+    os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")

@@ -1,0 +1,82 @@
+"""Builds the frozen settings of a repository: its place, and the access that it has of its own or shares with the deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lockstep.config.deployment import DeploymentSettings
+from lockstep.config.faults import Faults
+from lockstep.config.places import as_file_url, checked_endpoint, checked_store_url, has_scheme
+from lockstep.model.addresses import StoreAddress
+
+# The keys of the table `[repository]` in lockstep.toml, each with an environment variable LOCKSTEP_REPO_<KEY>.
+REPOSITORY_KEYS = ("endpoint_url", "access_key_id", "secret_access_key", "region", "ca_bundle")
+
+
+@dataclass(frozen=True, slots=True)
+class RepositorySettings:
+    """Where the repository is and how to get in."""
+
+    address: StoreAddress
+
+
+def repository_settings(
+    repo: str | None, deployment: DeploymentSettings, *, table: Mapping[str, str], environment: Mapping[str, str]
+) -> RepositorySettings:
+    """The repository that `--repo` names, a plain path as an absolute file:// URL.
+
+    `table` is `[repository]` of the configuration file; a variable `LOCKSTEP_REPO_…` wins over it, and what neither sets is that of
+    the deployment (S3 only). Raises ConfigurationError with all the faults at once.
+    """
+    faults = Faults()
+    if not repo:
+        faults.add("no repository is named", hint="Name a directory or an s3:// URL with --repo.")
+        faults.check()
+    url = _url(repo or "", faults=faults)
+    own = {key: environment.get(f"LOCKSTEP_REPO_{key.upper()}") or table.get(key) or None for key in REPOSITORY_KEYS}
+    address = _s3_address(url, own, deployment.s3, faults=faults) if url.startswith("s3://") else StoreAddress(url, name="repository")
+    for store in deployment.stores:
+        _check_apart(address, store, faults=faults)
+    faults.check()
+    return RepositorySettings(address)
+
+
+def _url(repo: str, *, faults: Faults) -> str:
+    if not has_scheme(repo):
+        return as_file_url(repo)
+    checked_store_url(repo, name="--repo", faults=faults)
+    return repo.rstrip("/") if not repo.startswith("file:///") else "file://" + (repo.removeprefix("file://").rstrip("/") or "/")
+
+
+def _s3_address(url: str, own: Mapping[str, str | None], shared: StoreAddress, *, faults: Faults) -> StoreAddress:
+    """The repository's address in an object store: what is its own, else what the deployment has."""
+    address = replace(shared, url=url, name="repository")
+    if endpoint := own["endpoint_url"]:
+        checked_endpoint(endpoint, name="the endpoint of the repository", faults=faults)
+        address = replace(address, endpoint_url=endpoint)
+    key, secret = own["access_key_id"], own["secret_access_key"]
+    if bool(key) != bool(secret):
+        lacking = "LOCKSTEP_REPO_SECRET_ACCESS_KEY" if key else "LOCKSTEP_REPO_ACCESS_KEY_ID"
+        faults.add(
+            "the repository has only half of a pair of keys of its own",
+            hint=f"Set {lacking} too, or {lacking.removeprefix('LOCKSTEP_REPO_').lower()} under [repository] in lockstep.toml.",
+        )
+    elif key:
+        address = replace(address, access_key_id=key, secret_access_key=secret, session_token=None)
+    if region := own["region"]:
+        address = replace(address, region=region)
+    if ca_bundle := own["ca_bundle"]:
+        path = Path(ca_bundle).expanduser().absolute()
+        if not path.is_file():
+            faults.add(f"the CA bundle of the repository, {path}, is not a file", hint="Name a file with certificates in PEM form.")
+        address = replace(address, ca_bundle=str(path))
+    return address
+
+
+def _check_apart(repository: StoreAddress, store: StoreAddress, *, faults: Faults) -> None:
+    """Refuse a repository inside a store that it keeps: what destroys one would destroy the other."""
+    same_service = repository.endpoint_url == store.endpoint_url
+    if same_service and f"{repository.url}/".startswith(f"{store.url}/"):
+        faults.add("the repository lies inside the store that it is to keep", hint="Name another bucket or directory with --repo.")

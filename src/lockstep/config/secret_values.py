@@ -1,0 +1,40 @@
+"""Names the values in the settings that nobody may see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lockstep.config.conninfo import passwords_in, public_names_in
+from lockstep.config.deployment import DeploymentSettings
+from lockstep.model.addresses import StoreAddress
+
+_SECRET_VARIABLES = (
+    "PGPASSWORD",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_KEY",
+    "LOCKSTEP_REPO_SECRET_ACCESS_KEY",
+)
+
+
+def secrets_of_environment(environment: Mapping[str, str]) -> frozenset[str]:
+    """The secrets that environment variables hold, before anything else is read."""
+    found = {environment.get(name, "") for name in _SECRET_VARIABLES} | passwords_in(environment.get("LOCKSTEP_DATABASE", ""))
+    return frozenset(value for value in found if value)
+
+
+def secrets_of_store(address: StoreAddress) -> frozenset[str]:
+    """The secrets of one store."""
+    return frozenset(value for value in (address.secret_access_key, address.session_token) if value)
+
+
+def secrets_of_deployment(settings: DeploymentSettings) -> frozenset[str]:
+    """The secrets of the database and of every store."""
+    found = passwords_in(settings.database.conninfo) if settings.database else frozenset()
+    return found.union(*(secrets_of_store(store) for store in (*settings.stores, settings.s3)))
+
+
+def public_names_of(settings: DeploymentSettings) -> frozenset[str]:
+    """User, database and host: words that may be shown although a careless password equals one of them."""
+    return public_names_in(settings.database.conninfo) if settings.database else frozenset()

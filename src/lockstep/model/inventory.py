@@ -8,9 +8,9 @@ from typing import Literal
 
 from lockstep.model.objects import ObjectAttributes
 
-WhyMissing = Literal["lost", "purged", "older_key", "older_version", "wrong_size", "wrong_checksum"]
-"""Why a referenced object is not in a snapshot: not in the store; its row is gone from the live database too; only under the key
-of an older server; only as an older version; there with another size; there with another checksum than the metadata says."""
+WhyMissing = Literal["lost", "purged", "wrong_size", "wrong_checksum"]
+"""Why a referenced object is not in a snapshot: not in the store, nor anywhere else that was asked; the same, but its row has gone from
+the live database since; there with another size, or with other bytes than the store or the metadata announce."""
 
 MISMATCHED: frozenset[WhyMissing] = frozenset({"wrong_size", "wrong_checksum"})
 """The reasons that mean: something is there, but not what the metadata says."""
@@ -21,7 +21,7 @@ class Wanted:
     """A referenced object that the repository does not have yet.
 
     `size` and `etag` are what the reference says, None where it says nothing; `odd` is true when another object is in the way of its
-    own key in the repository.
+    own key in the repository. `found_key` and `found_version` say where the bytes are when they are not under the key itself.
     """
 
     store: str
@@ -30,6 +30,8 @@ class Wanted:
     etag: str | None = None
     sha256: str | None = None
     odd: bool = False
+    found_key: str | None = None
+    found_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

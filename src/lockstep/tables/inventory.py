@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep.model.inventory import InventoryEntry
@@ -17,30 +16,22 @@ _FROM_LISTS = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentCounts:
-    """How many objects a segment records, and their bytes."""
+def create(tables: Tables, segments: Sequence[Path], *, run: str | None = None) -> None:
+    """Make the view `inventory` over segments (may be none), and over the `journal` of the run that is going on.
 
-    objects: int
-    size_bytes: int
-
-
-def create(tables: Tables, segments: Sequence[Path]) -> None:
-    """Make the view `inventory` over these segments (may be none). Columns: store, key, size, sha256, etag, attributes, location, snapshot."""
-    if not segments:
-        nothing = ", ".join(f"NULL::{'BIGINT' if column == 'size' else 'VARCHAR'} AS {column}" for column in _COLUMNS.split(", "))
-        tables.run(f"CREATE OR REPLACE VIEW inventory AS SELECT {nothing} WHERE false")
-        return
-    names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in segments)
-    tables.run(f"CREATE OR REPLACE VIEW inventory AS SELECT {_COLUMNS} FROM read_parquet([{names}])")  # noqa: S608 - our own file names
-
-
-def add_entries(tables: Tables, entries: Sequence[InventoryEntry]) -> None:
-    """Append entries to the table `journal`, which is made when it is not there. They belong to no segment yet."""
+    Columns: store, key, size, sha256, etag, attributes, location, snapshot.
+    """
     tables.run(
         "CREATE TABLE IF NOT EXISTS journal "
         "(store VARCHAR, key VARCHAR, size BIGINT, sha256 VARCHAR, etag VARCHAR, attributes VARCHAR, location VARCHAR)"
     )
+    names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in segments)
+    kept = f"SELECT {_COLUMNS} FROM read_parquet([{names}]) UNION ALL " if segments else ""  # noqa: S608 - our own file names
+    tables.run(f"CREATE OR REPLACE VIEW inventory AS {kept} SELECT *, '{run or ''}' AS snapshot FROM journal")  # noqa: S608 - a snapshot's id
+
+
+def add_entries(tables: Tables, entries: Sequence[InventoryEntry]) -> None:
+    """Append entries to the table `journal`. They belong to no segment yet."""
     if entries:
         columns = zip(*((e.store, e.key, e.size, e.sha256, e.etag, e.attributes, e.location) for e in entries), strict=True)
         tables.run(f"INSERT INTO journal {_FROM_LISTS}", [list(column) for column in columns])
@@ -51,8 +42,7 @@ def save_segment(tables: Tables, path: Path, *, snapshot: str, after: int = 0) -
     quoted = str(path).replace("'", "''")
     tables.run(
         f"""
-        COPY (SELECT {", ".join(f"j.{c}" for c in _COLUMNS.split(", ")[:-1])}, '{snapshot}' AS snapshot
-              FROM journal AS j WHERE j.rowid >= {after} ORDER BY store, key)
+        COPY (SELECT *, '{snapshot}' AS snapshot FROM journal WHERE rowid >= {after} ORDER BY store, key)
         TO '{quoted}' (FORMAT parquet, COMPRESSION zstd)
         """  # noqa: S608 - a snapshot's id and our own file name
     )

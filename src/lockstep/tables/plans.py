@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep.model.inventory import MISMATCHED, MissingObject, Wanted
+from lockstep.model.inventory import MISMATCHED, MissingObject, Wanted, WhyMissing
 from lockstep.tables import inventory
 from lockstep.tables.engine import Tables
 
@@ -64,48 +64,102 @@ def plan_new(tables: Tables, *, compare_etags: bool) -> NewObjects:
     same_etag = "AND r.etag IS NOT DISTINCT FROM k.etag" if compare_etags else ""
     tables.run(_NEW.format(kept=kept, same_etag=same_etag))
     objects, size_bytes = tables.row("SELECT count(*), coalesce(sum(size) FILTER (size > 0), 0)::BIGINT FROM wanted")
-    if objects:
-        tables.run(_ASIDE)
+    tables.run(_ASIDE)
     return NewObjects(objects, size_bytes)
 
 
 def wanted(tables: Tables) -> Iterator[Wanted]:
     """Stream what `plan_new` found, sorted by store and key (a store serves neighbours best)."""
-    rows = tables.rows(
-        """
-        SELECT w.store, w.key, w.size, w.etag, w.sha256, a.key IS NOT NULL
-        FROM wanted AS w LEFT JOIN aside AS a USING (store, key) ORDER BY w.store, w.key
-        """
-    )
-    return (Wanted(*row) for row in rows)
+    return _wanted(tables, "wanted")
 
 
-def save_missing(tables: Tables, path: Path, missing: Sequence[MissingObject], *, snapshot: str, before: Path | None) -> list[MissingObject]:
-    """Write the list of missing objects and return it; `before` is the parent's list, which says since when an object is missing."""
-    tables.run("CREATE OR REPLACE TABLE missing_now (store VARCHAR, key VARCHAR, size BIGINT, why VARCHAR)")
+def add_missing(tables: Tables, missing: Sequence[MissingObject]) -> None:
+    """Append to the table `missing_now`, which is made when it is not there."""
+    tables.run("CREATE TABLE IF NOT EXISTS missing_now (store VARCHAR, key VARCHAR, size BIGINT, why VARCHAR)")
     if missing:
         columns = zip(*((m.store, m.key, m.size, m.why) for m in missing), strict=True)
         tables.run(
             "INSERT INTO missing_now SELECT unnest($1::VARCHAR[]), unnest($2::VARCHAR[]), unnest($3::BIGINT[]), unnest($4::VARCHAR[])",
             [list(column) for column in columns],
         )
+
+
+def take_missing(tables: Tables) -> Iterator[Wanted]:
+    """Empty `missing_now` and stream what was in it, to be asked for again."""
+    tables.run("CREATE OR REPLACE TABLE asked_again AS SELECT w.* FROM wanted AS w SEMI JOIN missing_now USING (store, key)")
+    tables.run("DELETE FROM missing_now")
+    return _wanted(tables, "asked_again")
+
+
+def forget_missing(tables: Tables, store: str, keys: Sequence[str]) -> Iterator[Wanted]:
+    """Take these keys out of `missing_now` and stream them, to be asked for elsewhere."""
+    chosen = "store = $1 AND key IN (SELECT unnest($2::VARCHAR[]))"
+    tables.run(f"CREATE OR REPLACE TABLE asked_elsewhere AS SELECT * FROM wanted WHERE {chosen}", [store, list(keys)])  # noqa: S608
+    tables.run(f"DELETE FROM missing_now WHERE {chosen}", [store, list(keys)])  # noqa: S608
+    return _wanted(tables, "asked_elsewhere")
+
+
+def set_why(tables: Tables, why: WhyMissing, store: str, keys: Sequence[str]) -> None:
+    """Change the reason of some of `missing_now`."""
+    tables.run("UPDATE missing_now SET why = $1 WHERE store = $2 AND key IN (SELECT unnest($3::VARCHAR[]))", [why, store, list(keys)])
+
+
+def lost_batches(tables: Tables, *, size: int, most: int) -> Iterator[tuple[str, list[str]]]:
+    """Stores and keys of what is plainly not there, up to `size` keys at a time and `most` in all."""
+    found = list(tables.rows(f"SELECT store, key FROM missing_now WHERE why = 'lost' ORDER BY store, key LIMIT {most}"))  # noqa: S608
+    for store in dict.fromkeys(row[0] for row in found):
+        keys = [row[1] for row in found if row[0] == store]
+        for start in range(0, len(keys), size):
+            yield store, keys[start : start + size]
+
+
+def unaccounted(tables: Tables) -> int:
+    """How many of `wanted` are neither in `journal` nor in `missing_now`: the proof, which must give 0."""
+    return int(
+        tables.row("SELECT count(*) FROM wanted ANTI JOIN (SELECT store, key FROM journal UNION ALL SELECT store, key FROM missing_now) USING (store, key)")[0]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MissingCounts:
+    """What a snapshot lacks: objects that are not there, and objects that are not as the metadata says."""
+
+    missing: int
+    mismatched: int
+
+
+def count_missing(tables: Tables) -> MissingCounts:
+    """How much `missing_now` holds."""
+    wrong = ", ".join(f"'{why}'" for why in sorted(MISMATCHED))
+    row = tables.row(f"SELECT count(*) FILTER (why NOT IN ({wrong})), count(*) FILTER (why IN ({wrong})) FROM missing_now")  # noqa: S608
+    return MissingCounts(*row)
+
+
+def save_missing(tables: Tables, path: Path, *, snapshot: str, before: Path | None) -> None:
+    """Write `missing_now`, sorted; `before` is the parent's list, which says since when an object is missing."""
     since = f"coalesce(b.since, '{snapshot}')" if before else f"'{snapshot}'"
     join = f"LEFT JOIN read_parquet('{_quoted(before)}') AS b USING (store, key)" if before else ""
     tables.run(
         f"""COPY (SELECT n.store, n.key, n.size, n.why, {since} AS since FROM missing_now AS n {join} ORDER BY n.store, n.key)
             TO '{_quoted(path)}' (FORMAT parquet, COMPRESSION zstd)"""  # noqa: S608 - a snapshot's id and our own file names
     )
-    return list(load_missing(tables, path))
 
 
-def load_missing(tables: Tables, path: Path) -> Iterator[MissingObject]:
-    """Stream a list of missing objects, sorted by store and key."""
-    return (MissingObject(*row) for row in tables.rows("SELECT store, key, size, why, since FROM read_parquet($1) ORDER BY store, key", [str(path)]))
+def load_missing(tables: Tables, path: Path, *, most: int | None = None) -> Iterator[MissingObject]:
+    """Stream a list of missing objects, sorted by store and key, at the most `most` of them."""
+    limit = "" if most is None else f"LIMIT {most}"
+    rows = tables.rows(f"SELECT store, key, size, why, since FROM read_parquet($1) ORDER BY store, key {limit}", [str(path)])  # noqa: S608
+    return (MissingObject(*row) for row in rows)
 
 
-def count_mismatched(missing: Sequence[MissingObject]) -> int:
-    """How many of them are there, but not as the metadata says."""
-    return sum(1 for each in missing if each.why in MISMATCHED)
+def _wanted(tables: Tables, table: str) -> Iterator[Wanted]:
+    rows = tables.rows(
+        f"""
+        SELECT w.store, w.key, w.size, w.etag, w.sha256, a.key IS NOT NULL
+        FROM {table} AS w LEFT JOIN aside AS a USING (store, key) ORDER BY w.store, w.key
+        """  # noqa: S608 - our own table names
+    )
+    return (Wanted(*row) for row in rows)
 
 
 def _quoted(path: Path) -> str:

@@ -1,0 +1,87 @@
+"""What the operations report: values that the command line prints, a script reads as JSON, and a test compares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from lockstep.model.database import DumpFormat
+
+
+@dataclass(frozen=True, slots=True)
+class BackupDatabase:
+    """The database's side of a backup; `bytes` is the size of the dump, `seconds` what it took."""
+
+    name: str
+    server_version: str
+    format: DumpFormat
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class BackupObjects:
+    """The objects' side of a backup. `referenced` = `new` + `reused` + `missing` + `mismatched`; `recovered` of the new ones were not in
+    their place in the store but in an older one; `seconds` is what copying took."""
+
+    referenced: int
+    referenced_bytes: int
+    new: int
+    copied_bytes: int
+    reused: int
+    missing: int
+    mismatched: int
+    seconds: float
+    recovered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Requests to the deployment's stores; what a repository in an object store costs is counted apart."""
+
+    list: int = 0
+    get: int = 0
+    head: int = 0
+    put: int = 0
+    retried: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MissingGroup:
+    """How many missing objects belong together; `labels` are the profile's groups (organization, realm)."""
+
+    labels: Mapping[str, str]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class BackupResult:
+    """One new snapshot. `peak_rss` is in bytes."""
+
+    snapshot: str
+    complete: bool
+    created: datetime
+    parent: str | None
+    database: BackupDatabase
+    objects: BackupObjects
+    requests: Requests
+    repository_requests: Requests
+    seconds: float
+    peak_rss: int
+    missing_sample: tuple[str, ...] = ()
+    missing_groups: tuple[MissingGroup, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BackupPlan:
+    """What a backup would do now: nothing was written. Sizes in bytes; `database_bytes` is the size on the server."""
+
+    database: str
+    database_bytes: int
+    referenced: int
+    referenced_bytes: int
+    new: int
+    new_bytes: int
+    requests: int
+    room_left: int | None

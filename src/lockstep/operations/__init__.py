@@ -1,0 +1,1 @@
+"""The operations: the order of the steps, and why."""

@@ -1,0 +1,116 @@
+"""Copying what is new from the deployment's stores into the repository: each object checked, hashed, stored and journalled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from lockstep.errors import KeyRefused, MissingObjects, ObjectNotFound, StoreUnreachable
+from lockstep.model.inventory import InventoryEntry, MissingObject, Wanted, WhyMissing
+from lockstep.objects.retry import PATIENT, retrying
+from lockstep.objects.store import ObjectStore
+from lockstep.objects.transfer import ByteBudget, Stop, TransferLimits, in_parallel
+from lockstep.progress import Listener, Note, StageAdvanced
+from lockstep.repository.journal import Journal
+from lockstep.repository.pool import WrongBytes, save_object
+from lockstep.repository.repository import Repository
+from lockstep.tables import plans
+from lockstep.tables.engine import Tables
+
+STAGE = "objects"
+
+TRIES_OF_WRONG_BYTES = 3
+"""How often an object is read whose bytes are not what the store announced, before that counts as a finding: a flipped bit on the way
+heals, one on the store's disk does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What a pass copied."""
+
+    objects: int = 0
+    size_bytes: int = 0
+
+    def plus(self, other: Copied) -> Copied:
+        """Both together."""
+        return Copied(self.objects + other.objects, self.size_bytes + other.size_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Copier:
+    """Copies wanted objects of some stores into a repository; `fail_fast` raises at the first one that is missing."""
+
+    stores: Mapping[str, ObjectStore]
+    repository: Repository
+    tables: Tables
+    journal: Journal
+    limits: TransferLimits
+    stop: Stop
+    listener: Listener
+    fail_fast: bool = False
+
+    def copy(self, wanted: Iterable[Wanted]) -> Copied:
+        """Copy objects and journal them; what cannot be had goes into the table `missing_now`.
+
+        Raises StoreUnreachable when a store keeps failing: what is journalled by then, the next run does not copy again.
+        """
+        budget = ByteBudget(self.limits.bytes_in_flight)
+        total = Copied()
+        plans.add_missing(self.tables, [])
+        try:
+            for outcomes in in_parallel(wanted, lambda each: self._copy_one(each, budget), threads=self.limits.threads, stop=self.stop):
+                entries = [each for each in outcomes if isinstance(each, InventoryEntry)]
+                plans.add_missing(self.tables, [each for each in outcomes if isinstance(each, MissingObject)])
+                self.journal.add(entries)
+                done = Copied(len(entries), sum(entry.size for entry in entries))
+                total = total.plus(done)
+                self.listener(StageAdvanced(STAGE, done=len(outcomes), size_bytes=done.size_bytes))
+        finally:
+            self.journal.commit()
+        return total
+
+    def _copy_one(self, wanted: Wanted, budget: ByteBudget) -> InventoryEntry | MissingObject:
+        expected = self.limits.chunk if wanted.size is None or wanted.size < 0 else wanted.size
+        weight = expected if expected <= self.limits.whole_up_to else 2 * self.limits.chunk
+        with budget.take(weight):
+            try:
+                return self._fetched(wanted)
+            except ObjectNotFound:
+                return self._missing(wanted, "lost")
+            except WrongBytes as wrong:
+                return self._missing(wanted, wrong.why)
+
+    def _fetched(self, wanted: Wanted) -> InventoryEntry:
+        for attempt in range(1, TRIES_OF_WRONG_BYTES + 1):
+            try:
+                return self._with_retries(wanted)
+            except KeyRefused:
+                if wanted.odd:
+                    raise
+                return self._with_retries(replace(wanted, odd=True))
+            except WrongBytes as wrong:
+                if attempt == TRIES_OF_WRONG_BYTES or wrong.why == "wrong_size":
+                    raise
+                self.stores[wanted.store].requests.add("retried")
+        raise AssertionError("unreachable")
+
+    def _with_retries(self, wanted: Wanted) -> InventoryEntry:
+        store = self.stores[wanted.store]
+
+        def once() -> InventoryEntry:
+            body = store.read(wanted.found_key or wanted.key, version=wanted.found_version)
+            return save_object(self.repository.store, wanted, body, limits=self.limits, work=self.tables.directory)
+
+        def on_retry(error: StoreUnreachable, delay: float) -> None:
+            store.requests.add("retried")
+            self.listener(Note(f"{error.message}; trying again in {delay:.1f} s", level="debug"))
+
+        return retrying(once, policy=PATIENT, on_retry=on_retry, stop=self.stop)
+
+    def _missing(self, wanted: Wanted, why: WhyMissing) -> MissingObject:
+        if self.fail_fast:
+            raise MissingObjects(
+                f"the object '{wanted.key}' of the store '{wanted.store}' is {'missing' if why == 'lost' else why.replace('_', ' ')}",
+                hint="Leave out --fail-fast to back up everything else, or run 'lockstep audit' to see all that is missing.",
+            )
+        return MissingObject(wanted.store, wanted.key, wanted.size, why)

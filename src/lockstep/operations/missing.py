@@ -1,0 +1,86 @@
+"""What is asked before an object counts as missing: is it there now, is it elsewhere, and is its row still there?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lockstep.deployment.deployment import BoundProfile, Deployment, Rows
+from lockstep.errors import ObjectNotFound
+from lockstep.model.inventory import Wanted
+from lockstep.objects.retry import retrying
+from lockstep.objects.store import ObjectStore
+from lockstep.operations.copying import Copied, Copier
+from lockstep.tables import plans
+
+WAIT_SECONDS = 1.0
+"""How long lockstep waits before it asks again for what was not there: a store that is briefly behind has caught up."""
+
+ASKED_AT_MOST = 10_000
+"""For how many missing objects older places are searched, at up to two requests each. When more is missing, something larger is wrong
+(another bucket, another prefix), and the answer would not change what the operator does."""
+
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What asking again brought: `late` objects were there the second time, `elsewhere` in an older place."""
+
+    late: Copied
+    elsewhere: Copied
+
+
+def ask_again(copier: Copier, deployment: Deployment, bound: BoundProfile, database: Rows) -> Recovered:
+    """Ask again for everything in `missing_now`; what stays there afterwards is missing, with the reason.
+
+    `database` is the live one: a row that is gone from it was purged since the freeze, which is no loss.
+    """
+    counts = plans.count_missing(copier.tables)
+    if counts.missing + counts.mismatched == 0:
+        return Recovered(Copied(), Copied())
+    copier.stop.wait(WAIT_SECONDS)
+    late = copier.copy(plans.take_missing(copier.tables))
+    elsewhere = Copied()
+    for store, keys in list(plans.lost_batches(copier.tables, size=_BATCH, most=ASKED_AT_MOST)):
+        places = _older_places(deployment.stores[store], keys, _older_keys(bound, database, keys))
+        if places:
+            elsewhere = elsewhere.plus(copier.copy(_at(plans.forget_missing(copier.tables, store, list(places)), places)))
+    for store, keys in list(plans.lost_batches(copier.tables, size=_BATCH, most=ASKED_AT_MOST)):
+        plans.set_why(copier.tables, "purged", store, sorted(set(keys) - _still_referenced(bound, database, keys)))
+    return Recovered(late, elsewhere)
+
+
+def _at(wanted: Iterator[Wanted], places: Mapping[str, tuple[str, str | None]]) -> Iterator[Wanted]:
+    return (replace(each, found_key=places[each.key][0], found_version=places[each.key][1]) for each in wanted)
+
+
+def _older_places(store: ObjectStore, keys: Sequence[str], older_keys: Mapping[str, str]) -> dict[str, tuple[str, str | None]]:
+    """Where else objects are: key and version id (None: the current one) by the key under which they should be."""
+    found: dict[str, tuple[str, str | None]] = {}
+    for key in keys:
+        try:
+            versions = retrying(lambda key=key: store.list_versions(key))
+            if versions:
+                found[key] = (key, versions[0][0])
+            elif key in older_keys:
+                retrying(lambda key=key: store.head(older_keys[key]))
+                found[key] = (older_keys[key], None)
+        except ObjectNotFound:
+            continue
+    return found
+
+
+def _older_keys(bound: BoundProfile, database: Rows, keys: Sequence[str]) -> dict[str, str]:
+    if bound.profile.older_keys is None:
+        return {}
+    return {key: older for key, older in database.rows(bound.profile.older_keys, {"keys": list(keys)})}
+
+
+def _still_referenced(bound: BoundProfile, database: Rows, keys: Sequence[str]) -> set[str]:
+    if bound.select is None:
+        return set()
+    rows = database.rows(f"SELECT key FROM ({bound.select}) AS r WHERE key = ANY(%(keys)s)", {"keys": list(keys)})  # noqa: S608
+    return {row[0] for row in rows}
+
+

@@ -1,0 +1,79 @@
+"""Work that overlaps: both end well, or neither does."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from lockstep.objects.transfer import Stop
+
+Result = TypeVar("Result")
+
+
+class Task(Generic[Result]):
+    """One piece of work in a thread of its own."""
+
+    def __init__(self, work: Callable[[], Result], name: str, failed: Callable[[BaseException], None]) -> None:
+        self._work, self._failed = work, failed
+        self._result: Result
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def result(self) -> Result:
+        """Wait for the end and return what the work gave, or raise what it raised."""
+        while self._thread.is_alive():
+            self._thread.join(0.2)  # short, so that Ctrl-C is noticed
+        if self.error is not None:
+            raise self.error
+        return self._result
+
+    def join(self, seconds: float) -> None:
+        """Wait for the end, but not for long."""
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        try:
+            self._result = self._work()
+        except BaseException as error:  # noqa: BLE001 - carried to the thread that asks for the result
+            self.error = error
+            self._failed(error)
+
+
+class Together:
+    """Runs tasks beside the block. When one fails, or the block does, `stop` is requested, and what failed first is raised.
+
+    Tasks must look at `stop`; those that do not end within `patience_seconds` after it are left behind as daemons.
+    """
+
+    def __init__(self, stop: Stop, *, patience_seconds: float = 10.0) -> None:
+        self._stop, self._patience = stop, patience_seconds
+        self._tasks: list[Task[object]] = []
+        self._first: list[BaseException] = []
+
+    def start(self, work: Callable[[], Result], *, name: str) -> Task[Result]:
+        """Begin a piece of work."""
+
+        def failed(error: BaseException) -> None:
+            self._first.append(error)
+            self._stop.set()
+
+        task = Task(work, name, failed)
+        self._tasks.append(task)  # type: ignore[arg-type] - a task of anything is a task of an object
+        return task
+
+    def __enter__(self) -> Together:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is not None:
+            self._stop.set()
+            for task in self._tasks:
+                task.join(self._patience)
+        else:
+            for task in self._tasks:
+                task.result()
+        if self._first and error is not self._first[0] and not isinstance(error, KeyboardInterrupt):
+            raise self._first[0] from None

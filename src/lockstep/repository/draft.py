@@ -1,0 +1,110 @@
+"""A snapshot in the making: its files, checksummed on the way, and the one act that makes it exist."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lockstep.errors import LockstepError
+from lockstep.model.snapshots import SnapshotId
+from lockstep.progress import Listener, Note
+from lockstep.repository import layout
+from lockstep.repository.locks import WriterLock
+from lockstep.repository.manifest import FileEntry, Manifest
+from lockstep.repository.repository import CHUNK, Repository
+
+
+@dataclass(slots=True)
+class Draft:
+    """Files of a snapshot that does not exist yet. Until `commit` nobody sees it; `abandon` removes it."""
+
+    repository: Repository
+    snapshot: SnapshotId
+    lock: WriterLock
+    files: list[FileEntry] = field(default_factory=list)
+
+    def save_stream(self, name: str, chunks: Iterable[bytes]) -> FileEntry:
+        """Store bytes of any length as a file of the snapshot; nothing is kept when `chunks` raises."""
+        hashing, path = hashlib.sha256(), f"{layout.snapshot_directory(self.snapshot)}{name}"
+        size = 0
+
+        def hashed() -> Iterator[bytes]:
+            nonlocal size
+            for chunk in chunks:
+                hashing.update(chunk)
+                size += len(chunk)
+                yield chunk
+
+        self.repository.store.write_stream(path, hashed())
+        entry = FileEntry(path=path, size=size, sha256=hashing.hexdigest())
+        self.files.append(entry)
+        return entry
+
+    def save_file(self, name: str, made: Path) -> FileEntry:
+        """Store a file of the work directory as a file of the snapshot; the original goes."""
+        with made.open("rb") as file:
+            entry = self.save_stream(name, iter(lambda: file.read(CHUNK), b""))
+        made.unlink()
+        return entry
+
+    def save_directory(self, name: str, fill: Callable[[Path], None], *, work: Path) -> list[FileEntry]:
+        """Store as a directory of the snapshot what `fill` puts into a directory that it makes itself.
+
+        In a repository on a local disk it is filled in place, elsewhere below `work` and then uploaded.
+        """
+        prefix = f"{layout.snapshot_directory(self.snapshot)}{name}/"
+        here = self.repository.store.local_file(f"{prefix}toc.dat")
+        made = here.parent if here else work / name
+        fill(made)
+        found = [(path.relative_to(made).as_posix(), path) for path in sorted(made.rglob("*")) if path.is_file()]
+        if here is None:
+            return [self.save_file(f"{name}/{relative}", path) for relative, path in found]
+        made.chmod(0o700)
+        for _, path in found:
+            path.chmod(0o600)
+        entries = [self.repository.describe(prefix + relative) for relative, _ in found]
+        self.files += entries
+        return entries
+
+    def commit(self, manifest: Manifest, *, replaced: Sequence[str] = ()) -> None:
+        """Make the snapshot exist: everything durable, then the manifest, then `head.json`; then delete the replaced segments.
+
+        Raises RepositoryLocked when another writer took over meanwhile; then the snapshot does not exist.
+        """
+        store = self.repository.store
+        data = manifest.as_bytes()
+        store.flush()  # what the manifest names must outlast it
+        self.lock.check()
+        store.write(layout.manifest_path(self.snapshot), data)
+        store.flush()
+        head = {"snapshot": self.snapshot, "sha256": hashlib.sha256(data).hexdigest()}
+        store.write(layout.HEAD, (json.dumps(head, indent=2) + "\n").encode(), overwrite=True)
+        store.delete(replaced)
+        store.flush()
+
+    def abandon(self) -> None:
+        """Remove the files of a snapshot that will not exist. What cannot be removed now, the next writer reclaims."""
+        with suppress(LockstepError):
+            remove_below(self.repository, layout.snapshot_directory(self.snapshot))
+
+
+def reclaim(repository: Repository, *, listener: Listener) -> int:
+    """Remove the files of snapshots that never came to exist; returns how many such snapshots there were. Only for the writer."""
+    committed, seen = set(repository.snapshot_ids()), set()
+    for page in repository.store.list(layout.SNAPSHOTS):
+        seen |= {info.key.split("/")[1] for info in page}
+    half_made = sorted(seen - committed)
+    for name in half_made:
+        listener(Note(f"removed what a stopped run left of {name}", fields={"snapshot": name}))
+        remove_below(repository, f"{layout.SNAPSHOTS}{name}/")
+    return len(half_made)
+
+
+def remove_below(repository: Repository, prefix: str) -> None:
+    """Delete every file of the repository whose path starts with `prefix`."""
+    for page in list(repository.store.list(prefix)):
+        repository.store.delete([info.key for info in page])

@@ -1,0 +1,77 @@
+"""What earlier runs left: the newest snapshot, and the segments of the inventory with their checksums."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstep.errors import ObjectNotFound, RepositoryInvalid
+from lockstep.model.snapshots import SnapshotId
+from lockstep.progress import Listener, Note
+from lockstep.repository import layout
+from lockstep.repository.manifest import FileEntry, Manifest, Previous
+from lockstep.repository.repository import Repository
+
+CUT_EVERY = 32
+"""After how many snapshots a chain of references begins anew with a full list: it bounds what must be read to replay one, and what one
+damaged file can cost, at 1/32 of a full list's size for each snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The repository before a run. `leftovers` are segments that a stopped run committed and no manifest names."""
+
+    newest: Manifest | None
+    previous: Previous | None
+    segments: tuple[FileEntry, ...]
+    leftovers: tuple[FileEntry, ...]
+
+    @property
+    def parent(self) -> SnapshotId | None:
+        """The snapshot that the next one follows."""
+        return SnapshotId(self.newest.snapshot) if self.newest else None
+
+    @property
+    def next_chain_length(self) -> int:
+        """0 when the next snapshot must have a full list of references."""
+        return 0 if self.newest is None else (self.newest.chain_length + 1) % CUT_EVERY
+
+
+def read_history(repository: Repository, *, listener: Listener) -> History:
+    """Read all manifests and find what no manifest names. Raises RepositoryInvalid when a manifest cannot be trusted."""
+    newest, previous = None, None
+    named: dict[str, FileEntry] = {}
+    for snapshot in repository.snapshot_ids():
+        newest, checksum = repository.manifest_and_checksum(snapshot)
+        previous = Previous(snapshot=snapshot, sha256=checksum)
+        named |= {entry.path: entry for entry in newest.inventory}
+    present = {info.key for page in repository.store.list(layout.INVENTORY) for info in page if layout.is_segment(info.key)}
+    for path in sorted(named.keys() - present):
+        listener(Note(f"'{path}' is gone; the objects that it recorded are copied again", level="warning"))
+    _check_head(repository, previous, listener=listener)
+    leftovers = tuple(repository.describe(path) for path in sorted(present - named.keys()))
+    if leftovers:
+        listener(Note("resuming: objects that a stopped run had copied are used", fields={"segments": len(leftovers)}))
+    return History(newest, previous, tuple(named[path] for path in sorted(named.keys() & present)), leftovers)
+
+
+def inventory_files(repository: Repository, history: History, work: Path, *, listener: Listener) -> list[Path]:
+    """Local copies of all segments; a damaged one is left out with a warning, and its objects are copied again."""
+    found = []
+    for entry in (*history.segments, *history.leftovers):
+        try:
+            found.append(repository.local_copy(entry, work))
+        except RepositoryInvalid as error:
+            listener(Note(f"{error.message}; the objects that it recorded are copied again", level="warning"))
+    return found
+
+
+def _check_head(repository: Repository, previous: Previous | None, *, listener: Listener) -> None:
+    """An older head is what a kill between manifest and head leaves, and the next commit mends it; a head without its manifest is not."""
+    try:
+        named = json.loads(repository.store.read(layout.HEAD).bytes())["snapshot"]
+    except (ObjectNotFound, ValueError, KeyError, TypeError):
+        return
+    if previous is None or named > previous.snapshot:
+        listener(Note(f"the newest snapshot {named} is gone from the repository; 'lockstep verify' tells more", level="warning"))

@@ -1,0 +1,64 @@
+"""The names of everything in a repository of format 1; no input or output."""
+
+from __future__ import annotations
+
+import re
+
+from lockstep.model.snapshots import SnapshotId, is_snapshot_id
+
+FORMAT = 1
+MARKER = "lockstep.json"
+HEAD = "head.json"
+LOCKS = "locks/"
+SNAPSHOTS = "snapshots/"
+INVENTORY = "inventory/"
+OBJECTS = "objects/"
+ODD = "odd/"
+WORK = "locks/work"
+"""Where local files grow before they are renamed into place: beside the locks, because it is nobody's data yet."""
+
+_SEGMENT = re.compile(r"inventory/(\d{8}T\d{6}Z-[0-9a-f]{8})-(\d+)\.parquet")
+_ODD = re.compile(r"odd/[0-9a-f]{2}/[0-9a-f]{64}")
+
+
+def snapshot_directory(snapshot: SnapshotId) -> str:
+    """Where the files of a snapshot lie."""
+    return f"{SNAPSHOTS}{snapshot}/"
+
+
+def manifest_path(snapshot: SnapshotId) -> str:
+    """The file whose presence makes the snapshot."""
+    return f"{SNAPSHOTS}{snapshot}/manifest.json"
+
+
+def snapshot_of_manifest(path: str) -> SnapshotId | None:
+    """The snapshot whose manifest a path names, or None when the path names something else."""
+    parts = path.split("/")
+    if len(parts) == 3 and parts[0] == "snapshots" and parts[2] == "manifest.json" and is_snapshot_id(parts[1]):  # noqa: PLR2004
+        return SnapshotId(parts[1])
+    return None
+
+
+def segment_path(run: SnapshotId, number: int) -> str:
+    """A segment of the inventory, written by the run that was to become the snapshot `run`."""
+    return f"{INVENTORY}{run}-{number}.parquet"
+
+
+def is_segment(path: str) -> bool:
+    """True when a path has the form of a segment of the inventory."""
+    return _SEGMENT.fullmatch(path) is not None
+
+
+def own_path(store: str, key: str) -> str:
+    """Where an object lies when its key can be a file name."""
+    return f"{OBJECTS}{store}/{key}"
+
+
+def odd_path(sha256: str) -> str:
+    """Where an object lies when its key cannot."""
+    return f"{ODD}{sha256[:2]}/{sha256}"
+
+
+def is_odd_path(path: str) -> bool:
+    """True when a path has the form of `odd_path`: what an inventory says must not lead anywhere else."""
+    return _ODD.fullmatch(path) is not None and path[4:6] == path[7:9]

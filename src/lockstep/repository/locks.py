@@ -1,0 +1,207 @@
+"""Who is working: one writer at a time, on a local disk and in an object store, and a dead writer is noticed."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from lockstep.errors import DiskFailed, LockstepError, ObjectExists, ObjectNotFound, PermissionMissing, RepositoryLocked
+from lockstep.objects.store import ObjectStore
+from lockstep.progress import Listener, Note
+
+FILE = "locks/writer.lock"
+LEASE = "locks/writer.json"
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTimes:
+    """Seconds. Only the watcher's own clock counts, so clocks that differ do no harm."""
+
+    beat: float = 5.0
+    """How often a holder shows that it lives."""
+    dead_after: float = 40.0
+    """How long a lease must stand still before its holder counts as dead: eight beats, and under the minute that is promised."""
+    settle: float = 0.5
+    """How long a new holder waits before it looks whether another one took the lease at the same instant."""
+    look: float = 1.0
+    """How often a lease of another holder is looked at."""
+
+
+class WriterLock(Protocol):
+    """The right to write, while it is held."""
+
+    def check(self) -> None:
+        """Raise RepositoryLocked when the right was lost to another writer."""
+
+
+@contextmanager
+def writer_lock(store: ObjectStore, operation: str, *, listener: Listener, times: LeaseTimes | None = None) -> Iterator[WriterLock]:
+    """Hold the right to write to a repository for the length of the block.
+
+    Raises RepositoryLocked when a living writer holds it. On a local disk the kernel knows who lives (`flock`); in an object store a
+    lease that nobody renews for `dead_after` seconds is taken over.
+    """
+    path = store.local_file(FILE)
+    with _file_lock(path, operation) if path else _lease(store, operation, listener=listener, times=times or LeaseTimes()) as lock:
+        yield lock
+
+
+class _HeldFile:
+    def check(self) -> None:
+        """Nobody can take a `flock` away."""
+
+
+@contextmanager
+def _file_lock(path: Path, operation: str) -> Iterator[WriterLock]:
+    descriptor = _open_locked(path)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, json.dumps(_holder(operation)).encode())
+        yield _HeldFile()
+    finally:
+        path.unlink(missing_ok=True)  # before the lock goes, so that nobody waits on a name that is no longer there
+        os.close(descriptor)
+
+
+def _open_locked(path: Path) -> int:
+    while True:
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except PermissionError as error:
+            raise PermissionMissing(f"no permission to write '{path}'", hint="Run lockstep as the owner of the repository.") from error
+        except OSError as error:
+            raise DiskFailed(f"cannot write '{path}': {error.strerror}", hint="Check the disk that the repository is on.") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(descriptor, 4096, 0)
+            os.close(descriptor)
+            raise _locked(holder) from error
+        with suppress(FileNotFoundError):
+            if os.fstat(descriptor).st_ino == path.stat().st_ino:
+                return descriptor
+        os.close(descriptor)  # the former holder removed the file between our open and our lock
+
+
+class _HeldLease:
+    """A lease that a thread renews until `stop`."""
+
+    def __init__(self, store: ObjectStore, holder: dict[str, object], times: LeaseTimes) -> None:
+        self._store, self._holder, self._times = store, holder, times
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+
+    def take(self, *, overwrite: bool) -> None:
+        self._store.write(LEASE, json.dumps(self._holder).encode(), overwrite=overwrite)
+        time.sleep(self._times.settle)
+        self.check()
+        self._thread.start()
+
+    def check(self) -> None:
+        found = _read(self._store)
+        if found.get("token") != self._holder["token"]:
+            raise _locked(json.dumps(found).encode())
+
+    def give_back(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=self._times.beat)
+        with suppress(LockstepError):  # a lease that cannot be removed now ends by itself
+            self.check()
+            self._store.delete([LEASE])
+
+    def _beat(self) -> None:
+        beats = 0
+        while not self._stop.wait(self._times.beat):
+            beats += 1
+            with suppress(LockstepError):  # a missed beat is made up for by the next; `check` decides before anything counts
+                self.check()
+                self._store.write(LEASE, json.dumps({**self._holder, "beat": beats}).encode(), overwrite=True)
+
+
+@contextmanager
+def _lease(store: ObjectStore, operation: str, *, listener: Listener, times: LeaseTimes) -> Iterator[WriterLock]:
+    lease = _HeldLease(store, {**_holder(operation), "token": uuid.uuid4().hex, "beat": 0}, times)
+    try:
+        lease.take(overwrite=False)
+    except ObjectExists:
+        _wait_until_dead(store, times)
+        listener(Note("took over the lock of a writer that is dead", level="warning"))
+        lease.take(overwrite=True)
+    try:
+        yield lease
+    finally:
+        lease.give_back()
+
+
+def _wait_until_dead(store: ObjectStore, times: LeaseTimes) -> None:
+    seen = _read(store)
+    if _died_here(seen):
+        return
+    deadline = time.monotonic() + times.dead_after
+    while time.monotonic() < deadline:
+        time.sleep(times.look)
+        found = _read(store)
+        if not found:
+            return
+        if found != seen:
+            raise _locked(json.dumps(found).encode())
+
+
+def _read(store: ObjectStore) -> dict[str, object]:
+    try:
+        found = json.loads(store.read(LEASE).bytes())
+    except (ObjectNotFound, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _holder(operation: str) -> dict[str, object]:
+    return {
+        "operation": operation,
+        "host": socket.gethostname(),
+        "boot": _boot(),
+        "pid": os.getpid(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _boot() -> str | None:
+    with suppress(OSError):
+        namespace = os.readlink("/proc/self/ns/pid")  # two containers of one machine have process numbers of their own
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip() + namespace
+    return None
+
+
+def _died_here(holder: dict[str, object]) -> bool:
+    """True when the holder ran on this machine, since its last start, and its process is gone."""
+    pid = holder.get("pid")
+    if holder.get("boot") != _boot() or holder.get("boot") is None or not isinstance(pid, int):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _locked(holder: bytes) -> RepositoryLocked:
+    try:
+        who = json.loads(holder)
+        text = f"a running {who['operation']} (process {who['pid']} on {who['host']}, since {who['since']})"
+    except (ValueError, KeyError, TypeError):
+        text = "a running operation"
+    return RepositoryLocked(f"the repository is locked by {text}", hint="Wait until it ends, or stop it; then run the same command again.")

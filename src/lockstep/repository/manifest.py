@@ -1,0 +1,164 @@
+"""The manifest: what a snapshot is made of, written last, and the JSON Schema that others may rely on."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from lockstep.errors import RepositoryInvalid
+from lockstep.model.database import DatabaseFacts, DumpFormat, LocaleProvider
+from lockstep.model.keys import can_be_a_file_name
+from lockstep.repository.layout import FORMAT
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Id = Annotated[str, Field(pattern=r"^\d{8}T\d{6}Z-[0-9a-f]{8}$")]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class FileEntry(_Record):
+    """A file of the repository, by its path from the repository's root."""
+
+    path: str
+    size: Count
+    sha256: Sha256
+
+    @field_validator("path")
+    @classmethod
+    def _stays_inside(cls, path: str) -> str:
+        if not can_be_a_file_name(path) or not path.startswith(("snapshots/", "inventory/")):
+            raise ValueError("leads outside its place")
+        return path
+
+
+class DatabaseRecord(_Record):
+    """The database as it was: enough to make it again, and to prove that it is the same. `rows` counts every table's rows."""
+
+    name: str
+    server_version: str
+    server_major: int
+    encoding: str
+    collate: str
+    ctype: str
+    locale_provider: LocaleProvider
+    locale: str | None = None
+    collation_version: str | None = None
+    owner: str
+    extensions: dict[str, str] = {}
+    roles: tuple[str, ...] = ()
+    size_bytes: Count = 0
+    rows: dict[str, Count] = {}
+
+    def facts(self) -> DatabaseFacts:
+        """The same as a plain value, without the row counts."""
+        return DatabaseFacts(**self.model_dump(exclude={"rows"}))
+
+
+class DumpRecord(_Record):
+    """How the dump was made. `size_bytes` is the sum of its files; `pg_dump_major` decides which pg_restore can read it."""
+
+    format: DumpFormat
+    size_bytes: Count
+    pg_dump_major: int
+    seconds: float
+
+
+class ProfileRecord(_Record):
+    """How the references were asked for. `query` is None when the references are what a listing of the stores showed."""
+
+    name: str
+    query: str | None = None
+
+
+class ObjectCounts(_Record):
+    """The objects of the snapshot; each referenced one is new, reused, missing or mismatched."""
+
+    referenced: Count
+    referenced_bytes: Count
+    new: Count
+    copied_bytes: Count
+    reused: Count
+    missing: Count
+    mismatched: Count
+
+
+class Previous(_Record):
+    """The manifest before this one, by content, so that history cannot be rewritten unseen."""
+
+    snapshot: Id
+    sha256: Sha256
+
+
+class Manifest(_Record):
+    """A snapshot. It never holds a secret."""
+
+    format: Literal[1] = FORMAT
+    repository: str
+    snapshot: Id
+    created: datetime
+    complete: bool
+    tag: str | None = None
+    parent: Id | None = None
+    chain_length: Annotated[int, Field(ge=0, le=1000)] = 0
+    previous: Previous | None = None
+    database: DatabaseRecord
+    dump: DumpRecord
+    profile: ProfileRecord
+    stores: dict[str, str]
+    objects: ObjectCounts
+    files: tuple[FileEntry, ...]
+    inventory: tuple[FileEntry, ...] = ()
+    tools: dict[str, str] = {}
+    seconds: float = 0.0
+
+    def file(self, name: str) -> FileEntry | None:
+        """The file of the snapshot's own directory with this name, or None."""
+        return next((entry for entry in self.files if entry.path == f"snapshots/{self.snapshot}/{name}"), None)
+
+    def dump_files(self) -> tuple[FileEntry, ...]:
+        """The files that make up the dump: one, or those of a directory."""
+        return tuple(entry for entry in self.files if entry.path.split("/")[2].startswith("database"))
+
+    def as_bytes(self) -> bytes:
+        """The file as it is stored: indented, for people; ends with a newline."""
+        return (self.model_dump_json(indent=2) + "\n").encode()
+
+
+def manifest_from_bytes(data: bytes, *, path: str) -> Manifest:
+    """Read a manifest. Raises RepositoryInvalid when it is of a newer format, of another snapshot, or not a manifest."""
+    try:
+        document = json.loads(data)
+        _check_format(document, path)
+        manifest = Manifest.model_validate_json(data)
+    except (ValidationError, ValueError, RecursionError) as error:
+        raise RepositoryInvalid(f"'{path}' is not a manifest: {_first(error)}", hint="Run 'lockstep verify' to see what else is damaged.") from error
+    own = f"snapshots/{manifest.snapshot}/"
+    if path != f"{own}manifest.json" or not all(entry.path.startswith(own) for entry in manifest.files):
+        raise RepositoryInvalid(f"'{path}' speaks of another snapshot", hint="Run 'lockstep verify' to see what else was changed.")
+    return manifest
+
+
+def manifest_schema() -> dict[str, Any]:
+    """The JSON Schema of `manifest.json`, as published in `docs/reference/manifest.schema.json`."""
+    return Manifest.model_json_schema(mode="serialization")
+
+
+def _check_format(document: object, path: str) -> None:
+    found = document.get("format") if isinstance(document, dict) else None
+    if isinstance(found, int) and found > FORMAT:
+        raise RepositoryInvalid(
+            f"'{path}' has format {found}, and this lockstep reads formats up to {FORMAT}", hint="Use a newer lockstep for this repository."
+        )
+
+
+def _first(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        fault = error.errors()[0]
+        return f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+    return str(error)

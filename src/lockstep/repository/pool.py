@@ -1,0 +1,134 @@
+"""The objects in a repository: checked on the way in, hashed, and each at its one place."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from lockstep.errors import ObjectExists, RepositoryInvalid
+from lockstep.model.checks import Received, decide_why_wrong
+from lockstep.model.inventory import InventoryEntry, Wanted, WhyMissing, attributes_as_text
+from lockstep.model.keys import can_be_a_file_name, is_store_name
+from lockstep.objects.store import Body, ObjectStore
+from lockstep.objects.transfer import TransferLimits
+from lockstep.repository.layout import is_odd_path, odd_path, own_path
+
+
+class WrongBytes(Exception):  # noqa: N818 - it says what arrived, not what failed
+    """What arrived is not the object that is meant; nothing was kept."""
+
+    def __init__(self, why: WhyMissing) -> None:
+        super().__init__(why)
+        self.why: WhyMissing = why
+
+
+class _Hashing:
+    """Checksums of bytes that pass by."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._sha256 = hashlib.sha256()
+        self._md5 = hashlib.md5(usedforsecurity=False)
+
+    def update(self, data: bytes) -> None:
+        self.size += len(data)
+        self._sha256.update(data)
+        self._md5.update(data)
+
+    def received(self, body: Body) -> Received:
+        return Received(self.size, self._sha256.hexdigest(), self._md5.hexdigest(), body.info.size, body.info.etag)
+
+
+def save_object(store: ObjectStore, wanted: Wanted, body: Body, *, limits: TransferLimits, work: Path) -> InventoryEntry:
+    """Check the bytes of an object while they arrive and put them at their place in the repository.
+
+    Raises WrongBytes when they are not right, and KeyRefused when something else is in the way of the key (the caller asks again with
+    `odd`); then nothing of them is in the repository. A large object that lies aside is spooled in
+    `work` first, since its place is its checksum.
+    """
+    hashing = _Hashing()
+    aside = wanted.odd or not can_be_a_file_name(wanted.key)
+    if body.info.size <= limits.whole_up_to:
+        data = body.bytes()
+        hashing.update(data)
+        entry = _entry(wanted, body, _checked(hashing, body, wanted))
+        return _save_whole(store, entry, data, aside=aside)
+    if not aside:
+        return _save_stream(store, wanted, body, hashing, limits)
+    return _save_spooled(store, wanted, body, limits=limits, work=work)
+
+
+def read_object(store: ObjectStore, entry: InventoryEntry) -> Body:
+    """Begin to read an object of the repository. Raises ObjectNotFound when the repository lost it."""
+    return store.read(place_of(entry))
+
+
+def place_of(entry: InventoryEntry) -> str:
+    """Where an object lies. Raises RepositoryInvalid when the inventory names a place where none may lie."""
+    if entry.location is None:
+        if can_be_a_file_name(entry.key) and is_store_name(entry.store):
+            return own_path(entry.store, entry.key)
+    elif is_odd_path(entry.location) and entry.location == odd_path(entry.sha256):
+        return entry.location
+    raise RepositoryInvalid(f"the inventory gives the object '{entry.key!r}' a place that it cannot have", hint="Run 'lockstep verify'.")
+
+
+def _checked(hashing: _Hashing, body: Body, wanted: Wanted) -> Received:
+    received = hashing.received(body)
+    why = decide_why_wrong(received, wanted)
+    if why is not None:
+        raise WrongBytes(why)
+    return received
+
+
+def _entry(wanted: Wanted, body: Body, received: Received) -> InventoryEntry:
+    attributes = attributes_as_text(body.attributes)
+    return InventoryEntry(wanted.store, wanted.key, received.size, received.sha256, body.info.etag, attributes, None)
+
+
+def _save_whole(store: ObjectStore, entry: InventoryEntry, data: bytes, *, aside: bool) -> InventoryEntry:
+    if not aside:
+        # What lies there without being in the inventory is of a killed run: replaced, since nothing may rely on it.
+        store.write(own_path(entry.store, entry.key), data, overwrite=True)
+        return entry
+    place = odd_path(entry.sha256)
+    try:
+        store.write(place, data)
+    except ObjectExists:
+        pass  # the same bytes: its name is their checksum
+    return _at(entry, place)
+
+
+def _save_stream(store: ObjectStore, wanted: Wanted, body: Body, hashing: _Hashing, limits: TransferLimits) -> InventoryEntry:
+    checked: list[Received] = []
+
+    def chunks() -> Iterator[bytes]:
+        for chunk in body.chunks(limits.chunk):
+            hashing.update(chunk)
+            yield chunk
+        checked.append(_checked(hashing, body, wanted))  # raising here keeps the object from appearing
+
+    store.write_stream(own_path(wanted.store, wanted.key), chunks(), overwrite=True)
+    return _entry(wanted, body, checked[0])
+
+
+def _save_spooled(store: ObjectStore, wanted: Wanted, body: Body, *, limits: TransferLimits, work: Path) -> InventoryEntry:
+    hashing = _Hashing()
+    with tempfile.TemporaryFile(dir=work) as spool:
+        for chunk in body.chunks(limits.chunk):
+            hashing.update(chunk)
+            spool.write(chunk)
+        entry = _entry(wanted, body, _checked(hashing, body, wanted))
+        spool.seek(0)
+        place = odd_path(entry.sha256)
+        try:
+            store.write_stream(place, iter(lambda: spool.read(limits.chunk), b""))
+        except ObjectExists:
+            pass  # the same bytes: its name is their checksum
+    return _at(entry, place)
+
+
+def _at(entry: InventoryEntry, place: str) -> InventoryEntry:
+    return InventoryEntry(entry.store, entry.key, entry.size, entry.sha256, entry.etag, entry.attributes, place)

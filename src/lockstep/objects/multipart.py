@@ -1,0 +1,150 @@
+"""A stream of unknown length as one object: an S3 multipart upload in bounded memory, all or nothing.
+
+Source: Amazon S3 API reference, CreateMultipartUpload, UploadPart, CompleteMultipartUpload, AbortMultipartUpload.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import IO, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lockstep.errors import LockstepError, ObjectExists, ObjectNotFound, StoreUnreachable
+from lockstep.model.objects import ObjectAttributes, ObjectInfo, is_md5
+from lockstep.objects import attributes as spelling
+from lockstep.objects.limits import STREAM, StreamLimits
+from lockstep.objects.retry import PATIENT, RetryPolicy, retrying
+from lockstep.objects.second_road import SecondRoad, unquoted
+from lockstep.objects.store import RequestCounter
+
+
+def upload_stream(
+    road: SecondRoad,
+    key: str,
+    *,
+    chunks: Iterable[bytes],
+    attributes: ObjectAttributes | None,
+    create: bool,
+    requests: RequestCounter,
+    limits: StreamLimits = STREAM,
+    policy: RetryPolicy = PATIENT,
+) -> str | None:
+    """Store the bytes under the key, and return its ETag. With `create` the last step is conditional.
+
+    A stream cannot be sent again by the caller, so each part is retried here. When anything fails the upload is aborted: nothing appears
+    under the key, and nothing is left in the bucket unless the service cannot be reached at that moment.
+    """
+    upload = _Upload(road, key, requests=requests, policy=policy)
+    upload.begin(attributes)
+    try:
+        upload.send_parts(chunks, limits)
+        return upload.complete(create=create)
+    except BaseException:
+        upload.abort()
+        raise
+
+
+class _Upload:
+    def __init__(self, road: SecondRoad, key: str, *, requests: RequestCounter, policy: RetryPolicy) -> None:
+        self._road = road
+        self._key = key
+        self._requests = requests
+        self._policy = policy
+        self._where: dict[str, Any] = {"Bucket": road.bucket, "Key": road.prefix + key}
+        self._etags: list[str] = []
+        self._size = 0
+
+    def begin(self, attributes: ObjectAttributes | None) -> None:
+        more = spelling.as_boto(attributes)
+        self._where["UploadId"] = self._send("create_multipart_upload", **more)["UploadId"]
+
+    def send_parts(self, chunks: Iterable[bytes], limits: StreamLimits) -> None:
+        """Send all the parts, a few at a time, in order of their numbers."""
+        waiting: deque[Future[str]] = deque()
+        with ThreadPoolExecutor(limits.parts_in_flight(1), thread_name_prefix="part") as pool:
+            try:
+                for number, part in enumerate(cut_parts(chunks, limits), start=1):
+                    while len(waiting) >= limits.parts_in_flight(number):
+                        self._etags.append(waiting.popleft().result())
+                    self._size += part.seek(0, 2)
+                    waiting.append(pool.submit(self._send_part, number, part))
+                self._etags.extend(future.result() for future in waiting)
+            except BaseException:
+                for future in waiting:
+                    future.cancel()
+                raise
+
+    def complete(self, *, create: bool) -> str | None:
+        parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(self._etags, start=1)]
+        condition = {"IfNoneMatch": "*"} if create else {}
+        try:
+            return unquoted(self._send("complete_multipart_upload", MultipartUpload={"Parts": parts}, **condition))
+        except (StoreUnreachable, ObjectNotFound, ObjectExists) as error:
+            # The answer may be what was lost: the object is there, whole, and a second attempt was told that the upload is gone or that
+            # something lies under the key.
+            found = self._found()
+            if found is None or not self._is_ours(found, by_size=not isinstance(error, ObjectExists)):
+                raise
+            return found.etag
+
+    def abort(self) -> None:
+        with suppress(BotoCoreError, ClientError, OSError):
+            self._requests.add("delete")
+            self._road.client.abort_multipart_upload(**self._where)
+
+    def _found(self) -> ObjectInfo | None:
+        try:
+            self._requests.add("head")
+            return self._road.head(self._key)[0]
+        except LockstepError:
+            return None
+
+    def _is_ours(self, found: ObjectInfo, *, by_size: bool) -> bool:
+        """True when the object is what this upload made: by the ETag of S3, the MD5 of the parts' MD5s; else by size, where that may do."""
+        if not all(is_md5(etag) for etag in self._etags):
+            return by_size and found.size == self._size
+        digest = hashlib.md5(b"".join(bytes.fromhex(etag) for etag in self._etags), usedforsecurity=False).hexdigest()
+        return found.size == self._size and found.etag == f"{digest}-{len(self._etags)}"
+
+    def _send_part(self, number: int, part: IO[bytes]) -> str:
+        with part:
+            return str(self._send("upload_part", PartNumber=number, Body=part)["ETag"]).strip('"')
+
+    def _send(self, operation: str, **parameters: Any) -> Any:
+        def call() -> Any:
+            self._requests.add("put")
+            body = parameters.get("Body")
+            if body is not None:
+                body.seek(0)
+            with self._road.errors(self._key):
+                return getattr(self._road.client, operation)(**self._where, **parameters)
+
+        return retrying(call, policy=self._policy, on_retry=lambda _error, _delay: self._requests.add("retried"))
+
+
+def cut_parts(chunks: Iterable[bytes], limits: StreamLimits) -> Iterator[IO[bytes]]:
+    """The bytes of `chunks` as files of the lengths that `limits` sets, the last one shorter; at least one."""
+    number = 1
+    part = _new_part(limits)
+    room = limits.part_size(number)
+    for chunk in chunks:
+        rest = memoryview(chunk)
+        while len(rest) > room:
+            part.write(rest[:room])
+            rest = rest[room:]
+            yield part
+            number += 1
+            part, room = _new_part(limits), limits.part_size(number)
+        part.write(rest)
+        room -= len(rest)
+    yield part
+
+
+def _new_part(limits: StreamLimits) -> IO[bytes]:
+    return tempfile.SpooledTemporaryFile(max_size=limits.memory_bytes)

@@ -1,0 +1,273 @@
+"""A bucket of S3 or of anything that speaks S3, as an ObjectStore: obstore for single objects, boto3 for the rest.
+
+Writing once. With `If-None-Match: *` S3 refuses to replace an object, and this needs one request. Some services (`rclone serve s3`)
+ignore the header without a word, so success proves nothing. Therefore, except on AWS itself, each object is asked for by HEAD before
+it is written, until the service has shown that it honours the header: after the first object that lockstep created here, the same bytes
+are sent under the same key once more. Refused: the header is honoured, and from then on one request does. Accepted: nothing was changed
+by it, and HEAD comes first for good.
+Source: Amazon S3 user guide, "How to prevent object overwrites with conditional writes".
+"""
+
+from __future__ import annotations
+
+import builtins
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from obstore.store import S3Store
+
+from lockstep.errors import ConfigurationError, KeyRefused, LockstepError, ObjectExists, ObjectNotFound, PermissionMissing
+from lockstep.model.objects import ObjectAttributes, ObjectInfo
+from lockstep.objects import attributes as spelling
+from lockstep.objects import failures
+from lockstep.objects.addresses import S3Settings
+from lockstep.objects.credentials import Credentials
+from lockstep.objects.fast_road import FAILURES, FastRoad, client_options
+from lockstep.objects.keys import needs_second_road
+from lockstep.objects.limits import DELETE_BATCH, SHORT_BYTES, STREAM
+from lockstep.objects.store import Body, RequestCounter
+
+if TYPE_CHECKING:
+    from lockstep.objects.second_road import SecondRoad
+
+
+def connect(settings: S3Settings, credentials: Credentials) -> Any:
+    """An obstore client for the bucket. Nothing is sent.
+
+    obstore reads the environment by itself, so everything that could change where a request goes, who signs it and whether is said here.
+    """
+    config: Any = {
+        "endpoint": settings.bucket_endpoint,
+        "aws_endpoint_url_s3": settings.bucket_endpoint,  # else AWS_ENDPOINT_URL_S3 of the environment wins over `endpoint`
+        "region": settings.region,
+        "virtual_hosted_style_request": settings.virtual_hosted,
+        "skip_signature": False,
+        "s3_express": False,
+        "request_payer": False,
+        "unsigned_payload": False,
+        "conditional_put": "etag",
+        "disable_tagging": True,
+    }
+    try:
+        return S3Store(
+            settings.url.bucket,
+            config=config,
+            client_options=client_options(certificates=settings.certificates),  # type: ignore[arg-type]
+            retry_config={"max_retries": 0},  # retries are ours, and counted
+            credential_provider=credentials.for_obstore(),
+        )
+    except FAILURES as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigurationError(
+            f"the settings of {settings.url} are not usable: {reason}", hint="Check the endpoint and the bucket."
+        ) from error
+
+
+class S3ObjectStore:
+    """One bucket, or the part of it under a prefix."""
+
+    def __init__(self, settings: S3Settings, credentials: Credentials) -> None:
+        self._settings = settings
+        self._credentials = credentials
+        self._requests = RequestCounter()
+        self._fast = FastRoad(connect(settings, credentials), prefix=settings.url.prefix, place=settings.place)
+        self._prefix_is_odd = needs_second_road(settings.url.prefix + "x")
+        self._second_road: SecondRoad | None = None
+        self._lock = threading.Lock()
+        self._conditional: bool | None = True if settings.is_amazon else None
+        self._bucket_is_there = False
+        self._bulk_delete = True
+
+    @property
+    def url(self) -> str:
+        """`s3://bucket/prefix`."""
+        return str(self._settings.url)
+
+    @property
+    def requests(self) -> RequestCounter:
+        """What was sent so far."""
+        return self._requests
+
+    def read(self, key: str, *, version: str | None = None) -> Body:
+        """One GET; the bytes come with the body's methods."""
+        road = self._road(key)
+        self._requests.add("get")
+        return road.read(key, version)
+
+    def head(self, key: str) -> tuple[ObjectInfo, ObjectAttributes]:
+        """One HEAD. An answer of 404 has no text, so the first of them is followed by a look whether the bucket is there at all."""
+        road = self._road(key)
+        self._requests.add("head")
+        try:
+            return road.head(key)
+        except ObjectNotFound:
+            self._make_sure_of_bucket()
+            raise
+
+    def list(self, prefix: str = "", *, after: str | None = None, until: str | None = None) -> Iterator[list[ObjectInfo]]:
+        """Pages of the service, up to 1,000 objects each. See `SecondRoad.pages` for their order."""
+        return self._second().pages(prefix, after, until)
+
+    def write(self, key: str, data: bytes, *, attributes: ObjectAttributes | None = None, overwrite: bool = False) -> str | None:
+        """One PUT, and HEAD before it on services that do not honour conditions (see the module)."""
+        if overwrite:
+            return self._put(key, data, attributes, create=False)
+        if self._conditional:
+            return self._put(key, data, attributes, create=True)
+        self._refuse_existing(key)
+        if self._conditional is False:
+            return self._put(key, data, attributes, create=False)
+        try:
+            etag = self._put(key, data, attributes, create=True)
+        except LockstepError as error:
+            if not failures.is_unsupported(error):
+                raise
+            self._conditional = False
+            return self._put(key, data, attributes, create=False)
+        if len(data) <= SHORT_BYTES:
+            self._learn_conditional(key, data, attributes)
+        return etag
+
+    def write_stream(
+        self, key: str, chunks: Iterable[bytes], *, attributes: ObjectAttributes | None = None, overwrite: bool = False
+    ) -> str | None:
+        """A PUT for what fits into one part, else a multipart upload."""
+        pieces = iter(chunks)
+        begin: builtins.list[bytes] = []
+        size = 0
+        for piece in pieces:
+            begin.append(piece)
+            size += len(piece)
+            if size > STREAM.part_bytes:
+                break
+        else:
+            return self.write(key, b"".join(begin), attributes=attributes, overwrite=overwrite)
+        self._road(key)
+        if not overwrite:
+            self._refuse_existing(key)
+        from lockstep.objects.multipart import upload_stream
+
+        create = not overwrite and self._conditional is True
+        stream = _all(begin, pieces)
+        return upload_stream(self._second(), key, chunks=stream, attributes=attributes, create=create, requests=self._requests)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """DeleteObjects for up to 1,000 keys at a time; single requests for odd keys, and where the service has no bulk deletion."""
+        batch: builtins.list[str] = []
+        for key in keys:
+            road = self._road(key)
+            if road is not self._fast:
+                self._requests.add("delete")
+                road.delete([key])
+                continue
+            batch.append(key)
+            if len(batch) == DELETE_BATCH:
+                self._delete_batch(batch)
+                batch = []
+        if batch:
+            self._delete_batch(batch)
+
+    def list_versions(self, key: str) -> builtins.list[tuple[str, ObjectInfo]]:
+        """ListObjectVersions; empty where the service does not have it."""
+        try:
+            return self._second().list_versions(key)
+        except LockstepError as error:
+            if failures.is_unsupported(error):
+                return []
+            raise
+
+    def flush(self) -> None:
+        """Nothing: what the service has answered for is durable."""
+
+    def create_bucket(self) -> None:
+        """CreateBucket."""
+        self._requests.add("put")
+        self._second().create_bucket()
+
+    def check_reachable(self) -> None:
+        """List one key: the answer tells a missing bucket, a missing right and a missing server apart."""
+        self._second().check_reachable()
+
+    def local_file(self, key: str) -> Path | None:  # noqa: ARG002 - the interface's
+        """Never: objects are elsewhere."""
+        return None
+
+    def free_bytes(self) -> int | None:
+        """Unknown."""
+        return None
+
+    def _road(self, key: str) -> FastRoad | SecondRoad:
+        if self._prefix_is_odd or needs_second_road(key):
+            if not key:
+                raise KeyRefused(f"{self.url} cannot hold an object without a key", hint="Give the object a key.")
+            return self._second()
+        return self._fast
+
+    def _second(self) -> SecondRoad:
+        road = self._second_road
+        if road is None:
+            with self._lock:
+                if self._second_road is None:
+                    from lockstep.objects import second_road
+
+                    client = second_road.connect(self._settings, self._credentials)
+                    self._second_road = second_road.SecondRoad(client, settings=self._settings, requests=self._requests)
+                road = self._second_road
+        return road
+
+    def _put(self, key: str, data: bytes, attributes: ObjectAttributes | None, *, create: bool) -> str | None:
+        road = self._second() if attributes and spelling.needs_second_road(attributes) else self._road(key)
+        self._requests.add("put")
+        return road.write(key, data, attributes=attributes, create=create)
+
+    def _make_sure_of_bucket(self) -> None:
+        if not self._bucket_is_there:
+            with suppress(PermissionMissing):  # a key may be allowed to read and not to list
+                self._second().check_reachable()
+            self._bucket_is_there = True
+
+    def _refuse_existing(self, key: str) -> None:
+        road = self._road(key)
+        self._requests.add("head")
+        try:
+            road.head(key)
+        except ObjectNotFound:
+            return
+        raise failures.object_exists(self._settings.place, key)
+
+    def _learn_conditional(self, key: str, data: bytes, attributes: ObjectAttributes | None) -> None:
+        """Send the object that was just created once more; see the module."""
+        with self._lock:
+            if self._conditional is not None:
+                return
+            try:
+                self._put(key, data, attributes, create=True)
+            except ObjectExists:
+                self._conditional = True
+            except LockstepError:
+                return  # nothing learned; the object itself is there
+            else:
+                self._conditional = False
+
+    def _delete_batch(self, keys: builtins.list[str]) -> None:
+        if self._bulk_delete:
+            self._requests.add("delete")
+            try:
+                self._fast.delete(keys)
+            except LockstepError as error:
+                if not failures.is_unsupported(error):
+                    raise
+                self._bulk_delete = False
+            else:
+                return
+        self._requests.add("delete", len(keys))
+        self._second().delete(keys)
+
+
+def _all(begin: builtins.list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield b"".join(begin)
+    begin.clear()
+    yield from rest

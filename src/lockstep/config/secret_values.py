@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from lockstep.config.conninfo import passwords_in, public_names_in
 from lockstep.config.deployment import DeploymentSettings
@@ -22,6 +22,12 @@ def secrets_of_environment(environment: Mapping[str, str]) -> frozenset[str]:
     """The secrets that environment variables hold, before anything else is read."""
     found = {environment.get(name, "") for name in _SECRET_VARIABLES} | passwords_in(environment.get("LOCKSTEP_DATABASE", ""))
     return frozenset(value for value in found if value)
+
+
+def secrets_of_arguments(arguments: Sequence[str]) -> frozenset[str]:
+    """The passwords in connection strings among arguments, wherever they stand: an error in the arguments may quote them."""
+    texts = [argument.partition("=")[2] if argument.startswith("--") else argument for argument in arguments]
+    return frozenset().union(*(passwords_in(text) for text in texts))
 
 
 def secrets_of_store(address: StoreAddress) -> frozenset[str]:

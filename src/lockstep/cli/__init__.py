@@ -1,0 +1,1 @@
+"""The command line: options become settings, an operation runs, its result is shown."""

@@ -1,0 +1,22 @@
+"""Asks the person before something is changed that cannot be taken back."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from lockstep.cli.composition import Session
+from lockstep.errors import ConfigurationError
+
+
+def confirm(question: str, *, yes: bool, session: Session) -> bool:
+    """True when `yes` was given or the person says so. Raises ConfigurationError where nobody can be asked.
+
+    Nothing may be in progress meanwhile: live bars would cover the question.
+    """
+    if yes:
+        return True
+    if session.output.json or not sys.stdin.isatty():
+        raise ConfigurationError("nobody is there to confirm this", hint="Add --yes to go ahead without being asked.")
+    return typer.confirm(session.screen.redactor.redact(question), err=True)

@@ -1,0 +1,64 @@
+"""Turns the options of a command into the settings it asked for, and tells the redactor their secrets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from lockstep.cli.redaction import Redactor
+from lockstep.config.deployment import DeploymentOptions, DeploymentSettings, deployment_settings
+from lockstep.config.faults import Faults
+from lockstep.config.file import FileSettings
+from lockstep.config.repository import RepositorySettings, repository_settings
+from lockstep.config.secret_values import public_names_of, secrets_of_deployment, secrets_of_store
+from lockstep.errors import ConfigurationError
+
+_NAMED_BY_HAND = ("database", "bucket", "endpoint_url")
+
+
+def given_settings(
+    needed: Collection[type], values: Mapping[str, Any], *, ranks: Mapping[str, int], file: FileSettings, redactor: Redactor
+) -> dict[type, Any]:
+    """The settings of each needed kind. Raises one ConfigurationError with the faults of all of them.
+
+    `ranks` says how strong the source of each value is: `--parsec-env` and the options that it replaces are in conflict only where
+    they come from the same kind of source; else the stronger source wins, as with every other option.
+    """
+    if DeploymentSettings not in needed and RepositorySettings not in needed:
+        return {}
+    faults = Faults()
+    settings: dict[type, Any] = {}
+    deployment = DeploymentSettings()
+    try:
+        deployment = deployment_settings(_deployment_options(values, ranks), environment=os.environ)
+        settings[DeploymentSettings] = deployment
+    except ConfigurationError as error:
+        faults.take(error)
+    redactor.learn(secrets_of_deployment(deployment), public=public_names_of(deployment))
+    if RepositorySettings in needed:
+        try:
+            repository = repository_settings(values["repo"], deployment, table=file.repository, environment=os.environ)
+            redactor.learn(secrets_of_store(repository.address))
+            settings[RepositorySettings] = repository
+        except ConfigurationError as error:
+            faults.take(error)
+    faults.check()
+    return settings
+
+
+def _deployment_options(values: Mapping[str, Any], ranks: Mapping[str, int]) -> DeploymentOptions:
+    by_hand = max((ranks.get(name, 0) for name in _NAMED_BY_HAND if values.get(name)), default=0)
+    from_parsec = ranks.get("parsec_env", 0) if values.get("parsec_env") else 0
+    dropped = ("parsec_env",) if by_hand > from_parsec else _NAMED_BY_HAND if from_parsec > by_hand else ()
+    kept = {name: value for name, value in values.items() if name not in dropped}
+    return DeploymentOptions(
+        database=kept.get("database"),
+        bucket=tuple(kept.get("bucket") or ()),
+        endpoint_url=kept.get("endpoint_url"),
+        ca_bundle=kept.get("ca_bundle"),
+        virtual_hosted=kept.get("virtual_hosted") or False,
+        parsec_env=tuple(kept.get("parsec_env") or ()),
+        app=kept.get("app"),
+        client_programs=kept.get("client_programs"),
+    )

@@ -17,7 +17,7 @@ import sys
 import time
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -142,7 +142,7 @@ class SeaweedFS:
         """Create a bucket and return its name; a new random name when none is given."""
         bucket = name or f"bucket-{secrets.token_hex(6)}"
         self.client().create_bucket(Bucket=bucket)
-        self._make_room(bucket)
+        self._ask_master(f"/vol/grow?count=1&collection={quote(bucket, safe='')}")  # else the first upload waits 200 ms for it
         return bucket
 
     def address(self, bucket: str, *, prefix: str = "", name: str = "main") -> StoreAddress:
@@ -179,13 +179,6 @@ class SeaweedFS:
         keys.touch(mode=0o600)
         keys.write_text(json.dumps({"identities": [identity]}), encoding="utf-8")
         (self.directory / "master.toml").write_text("[master.volume_growth]\ncopy_1 = 1\n", encoding="utf-8")
-
-    def _make_room(self, bucket: str) -> None:
-        """Open the bucket's first volume now: the first upload would wait 200 ms for it."""
-        master = HTTPConnection(LOOPBACK, self._ports["master"], timeout=self._limits.start_seconds)
-        with closing(master):
-            master.request("GET", f"/vol/grow?count=1&collection={quote(bucket, safe='')}")
-            master.getresponse().read()
 
     def _launch(self, program: Path) -> None:
         """Start the process in a group of its own, so that Ctrl-C at the terminal reaches lockstep and not the store."""
@@ -228,17 +221,27 @@ class SeaweedFS:
         ]
 
     def _wait_until_ready(self) -> bool:
-        """True when the store answers a signed request and can place a first object; False when the process has ended."""
+        """True when the store answers a signed request and has a place for objects; False when the process has ended."""
         process = self._process
         deadline = time.monotonic() + self._limits.start_seconds
         client = self.client()
         while process is not None and process.poll() is None and time.monotonic() < deadline:
-            if _accepts(self._ports["s3"]) and _accepts(self._ports["volume"]):
-                with suppress(BotoCoreError, ClientError):
+            if _accepts(self._ports["s3"]):  # of all its services this one starts last
+                with suppress(BotoCoreError, ClientError, OSError, HTTPException, ValueError):
                     client.list_buckets()
-                    return True
+                    if self._knows_its_volumes():
+                        return True
             time.sleep(0.02)
         return False
+
+    def _knows_its_volumes(self) -> bool:
+        """After a restart the volumes may report some seconds late; until then every read of an object fails."""
+        return bool(json.loads(self._ask_master("/dir/status"))["Topology"]["Max"])
+
+    def _ask_master(self, path: str) -> bytes:
+        with closing(HTTPConnection(LOOPBACK, self._ports["master"], timeout=self._limits.start_seconds)) as master:
+            master.request("GET", path)
+            return master.getresponse().read()
 
 
 def find_weed() -> Path:

@@ -1,0 +1,147 @@
+"""The servers, databases, buckets and the command line that tests are run with. All of it is real, and gone afterwards."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import hypothesis
+import psycopg
+import pytest
+from psycopg import sql
+
+from lockstep.model.addresses import DatabaseAddress, StoreAddress
+from lockstep.postgres.embedded import EmbeddedServer, available_servers
+from support.fixture_types import Lockstep, MakeDatabase, PostgresServers, Ran
+from support.parsec_shape import Generation, create_schema
+from support.servers import MotoServer, SeaweedFS
+
+# A deadline in milliseconds would measure the neighbours on the machine, not the code.
+hypothesis.settings.register_profile("lockstep", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("lockstep")
+
+EMBEDDED_MAJOR = 18
+DEBIAN_MAJOR = 15
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """A SeaweedFS for the whole session. Don't stop it: a test that stops a store starts one of its own."""
+    with SeaweedFS(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_server: SeaweedFS) -> StoreAddress:
+    """A new, empty bucket."""
+    return s3_server.address(s3_server.create_bucket())
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[MotoServer]:
+    """A moto for the whole session: versioned buckets and conditional writes."""
+    with MotoServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServers]:
+    """Gives the session's server of a major version, started when first asked for. See `installed_majors`."""
+    running: dict[int, EmbeddedServer] = {}
+    with ExitStack() as stack:
+
+        def server_of(major: int) -> EmbeddedServer:
+            if major not in running:
+                directory = tmp_path_factory.mktemp(f"postgres-{major}")
+                running[major] = stack.enter_context(EmbeddedServer(available_servers()[major], directory))
+            return running[major]
+
+        yield server_of
+
+
+def installed_majors() -> list[int]:
+    """The majors that most tests run on: the embedded one, and Debian's where it is installed; the matrix tests use all there are."""
+    return [major for major in (EMBEDDED_MAJOR, DEBIAN_MAJOR) if major == EMBEDDED_MAJOR or major in available_servers()]
+
+
+@pytest.fixture(scope="session", params=installed_majors(), ids=lambda major: f"pg{major}")
+def postgres_server(request: pytest.FixtureRequest, postgres_servers: PostgresServers) -> EmbeddedServer:
+    """A PostgreSQL server for the whole session, one of each major. Don't stop it."""
+    return postgres_servers(request.param)
+
+
+@pytest.fixture
+def make_database(postgres_server: EmbeddedServer) -> Iterator[MakeDatabase]:
+    """Databases of the test's own, dropped after it."""
+    made: list[str] = []
+
+    def make(name: str | None = None, *, schema: Generation | None = None) -> DatabaseAddress:
+        database = name or f"test_{secrets.token_hex(6)}"
+        template = _template(postgres_server, schema) if schema else "template0"
+        _execute(postgres_server, sql.SQL("CREATE DATABASE {} TEMPLATE {}"), database, template)
+        made.append(database)
+        return postgres_server.address(database)
+
+    yield make
+    for database in made:
+        _execute(postgres_server, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)"), database)
+
+
+def _template(server: EmbeddedServer, schema: Generation) -> str:
+    """The name of the server's template database with a schema, made when first needed."""
+    name = f"shape_{schema}"
+    with psycopg.connect(server.address().conninfo, autocommit=True) as connection:
+        known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
+    if known is None:
+        _execute(server, sql.SQL("CREATE DATABASE {} TEMPLATE template0"), name)
+        with psycopg.connect(server.address(name).conninfo) as connection:
+            create_schema(connection, schema)
+    return name
+
+
+def _execute(server: EmbeddedServer, statement: sql.SQL, *names: str) -> None:
+    with psycopg.connect(server.address().conninfo, autocommit=True) as connection:
+        connection.execute(statement.format(*map(sql.Identifier, names)))
+
+
+@pytest.fixture
+def lockstep_environment(tmp_path: Path) -> dict[str, str]:
+    """An environment in which nothing of the caller's can be found: no `PG*`, no `AWS_*`, no settings in the home directory."""
+    home = tmp_path / "home"
+    home.mkdir()
+    package = importlib.util.find_spec("lockstep.version")
+    assert package is not None
+    assert package.origin is not None
+    return {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(Path(package.origin).parents[1]),
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+@pytest.fixture
+def lockstep(tmp_path: Path, lockstep_environment: dict[str, str]) -> Lockstep:
+    """Runs `python -m lockstep …` in a directory and an environment of the test's own."""
+
+    def run(*arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None, timeout_seconds: float = 120) -> Ran:
+        done = subprocess.run(
+            [sys.executable, "-m", "lockstep", *map(str, arguments)],
+            env={**lockstep_environment, **(env or {})},
+            cwd=cwd or tmp_path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_seconds,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return run

@@ -38,7 +38,7 @@ class Profile(BaseModel):
     """An application, as its profile file describes it.
 
     `detect` gives one boolean: is this the application's database? `explain` and `older_keys` contain `%(keys)s`, a text array; the
-    former gives `key` and a column for each group (the names of the columns are what a person reads), the latter `key` and
+    former gives `key` and what is known of it (`groups` names the columns by which missing objects are counted), the latter `key` and
     `older_key`, under which an older version of the application stored the same object.
     """
 
@@ -49,6 +49,7 @@ class Profile(BaseModel):
     detect: str | None = None
     references: Annotated[tuple[ReferenceQuery, ...], BeforeValidator(_as_queries)] = ()
     explain: str | None = None
+    groups: tuple[str, ...] = ()
     older_keys: str | None = None
 
     @property

@@ -85,3 +85,62 @@ class BackupPlan:
     new_bytes: int
     requests: int
     room_left: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotObject:
+    """A reference of a snapshot. `sha256` is None when the snapshot does not have the object."""
+
+    store: str
+    key: str
+    size: int | None
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredDatabase:
+    """The database's side of a restore; `replaced` is the name under which the former database is kept."""
+
+    name: str
+    replaced: str | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredObjects:
+    """The objects' side of a restore. `different` objects were under their key with other bytes and were left alone; `missing` ones the
+    snapshot never had, or the repository has lost."""
+
+    uploaded: int
+    uploaded_bytes: int
+    already_there: int
+    different: int
+    missing: int
+    missing_sample: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreResult:
+    """A snapshot that was brought back; a side that was not asked for is None."""
+
+    snapshot: str
+    database: RestoredDatabase | None
+    objects: RestoredObjects | None
+    consistent: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePlan:
+    """What a restore would do; nothing was changed. `steps` are sentences for a person, in their order."""
+
+    snapshot: str
+    created: datetime
+    steps: tuple[str, ...]
+    objects: int
+    objects_bytes: int
+    already_there: int | None
+    missing: int
+    database: str | None
+    dump_bytes: int

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lockstep.deployment.deployment import BoundProfile, Deployment, Rows
+from lockstep.deployment.deployment import BoundProfile, Deployment, Rows, explain
 from lockstep.errors import ObjectNotFound
-from lockstep.model.inventory import Wanted
+from lockstep.model.inventory import MissingObject, Wanted
+from lockstep.model.results import MissingGroup
 from lockstep.objects.retry import retrying
 from lockstep.objects.store import ObjectStore
 from lockstep.operations.copying import Copied, Copier
@@ -49,6 +51,16 @@ def ask_again(copier: Copier, deployment: Deployment, bound: BoundProfile, datab
     for store, keys in list(plans.lost_batches(copier.tables, size=_BATCH, most=ASKED_AT_MOST)):
         plans.set_why(copier.tables, "purged", store, sorted(set(keys) - _still_referenced(bound, database, keys)))
     return Recovered(late, elsewhere)
+
+
+def group_missing(bound: BoundProfile, database: Rows, missing: Sequence[MissingObject]) -> tuple[MissingGroup, ...]:
+    """The missing objects by what the profile knows of them, the largest group first; empty when it knows nothing."""
+    counts: Counter[tuple[tuple[str, str], ...]] = Counter()
+    for start in range(0, len(missing), _BATCH):
+        keys = [each.key for each in missing[start : start + _BATCH]]
+        known = {row["key"]: tuple((name, row[name]) for name in bound.profile.groups) for row in explain(bound, database, keys)}
+        counts.update(known[key] for key in keys if key in known)
+    return tuple(MissingGroup(dict(labels), count) for labels, count in counts.most_common())
 
 
 def _at(wanted: Iterator[Wanted], places: Mapping[str, tuple[str, str | None]]) -> Iterator[Wanted]:

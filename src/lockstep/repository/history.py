@@ -56,6 +56,13 @@ def read_history(repository: Repository, *, listener: Listener) -> History:
     return History(newest, previous, tuple(named[path] for path in sorted(named.keys() & present)), leftovers)
 
 
+def all_segments(repository: Repository) -> list[FileEntry]:
+    """The segments of the inventory that manifests name and that are there, for readers: what a running backup adds does not count."""
+    named = {entry.path: entry for manifest in repository.manifests() for entry in manifest.inventory}
+    present = {info.key for page in repository.store.list(layout.INVENTORY) for info in page}
+    return [entry for path, entry in sorted(named.items()) if path in present]
+
+
 def inventory_files(repository: Repository, history: History, work: Path, *, listener: Listener) -> list[Path]:
     """Local copies of all segments; a damaged one is left out with a warning, and its objects are copied again."""
     found = []
@@ -65,6 +72,14 @@ def inventory_files(repository: Repository, history: History, work: Path, *, lis
         except RepositoryInvalid as error:
             listener(Note(f"{error.message}; the objects that it recorded are copied again", level="warning"))
     return found
+
+
+def references_file(manifest: Manifest) -> FileEntry:
+    """The file of a snapshot that holds its references. Raises RepositoryInvalid when its manifest names none."""
+    entry = manifest.file("references.parquet")
+    if entry is None:
+        raise RepositoryInvalid(f"the manifest of {manifest.snapshot} names no references", hint="Run 'lockstep verify'.")
+    return entry
 
 
 def _check_head(repository: Repository, previous: Previous | None, *, listener: Listener) -> None:

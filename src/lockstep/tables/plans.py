@@ -113,6 +113,21 @@ def lost_batches(tables: Tables, *, size: int, most: int) -> Iterator[tuple[str,
             yield store, keys[start : start + size]
 
 
+def forget_all_missing(tables: Tables) -> None:
+    """Empty `missing_now`."""
+    tables.run("DELETE FROM missing_now")
+
+
+def missing_now(tables: Tables, *, most: int) -> Iterator[MissingObject]:
+    """Stream the first of what is missing, sorted by store and key."""
+    return (MissingObject(*row) for row in tables.rows(f"SELECT store, key, size, why FROM missing_now ORDER BY store, key LIMIT {most}"))  # noqa: S608
+
+
+def count_new(tables: Tables) -> int:
+    """How many of the referenced objects this run copied."""
+    return int(tables.row("SELECT count(*) FROM references_now SEMI JOIN journal USING (store, key)")[0])
+
+
 def unaccounted(tables: Tables) -> int:
     """How many of `wanted` are neither in `journal` nor in `missing_now`: the proof, which must give 0."""
     return int(

@@ -1,0 +1,28 @@
+"""The options of commands that move objects, and the limits that follow from them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lockstep.objects.transfer import TransferLimits
+
+Concurrency = Annotated[
+    int | None,
+    typer.Option("--concurrency", min=1, max=256, metavar="N", show_default=False, help="Objects in flight at once. Default: found out by itself."),
+]
+TempDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--temp-dir", metavar="DIR", exists=True, file_okay=False, writable=True, show_default=False,
+        help="Where tables are compared and files are kept for the time of the run. Default: the system's temporary directory.",
+    ),
+]  # fmt: skip
+
+
+def transfer_limits(concurrency: int | None) -> TransferLimits:
+    """The limits of a transfer with so many objects in flight."""
+    return TransferLimits() if concurrency is None else replace(TransferLimits(), threads=concurrency)

@@ -1,0 +1,285 @@
+"""Record a deployment as it is now, as one new snapshot: the database first, the objects after it, the manifest last."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lockstep.deployment.deployment import BoundProfile, Deployment, bind_profile, reference_blocks
+from lockstep.errors import LockstepError, RepositoryInvalid
+from lockstep.model.database import DumpFormat
+from lockstep.model.results import BackupDatabase, BackupObjects, BackupResult
+from lockstep.model.snapshots import SnapshotId, new_snapshot_id
+from lockstep.objects.store import ObjectStore
+from lockstep.objects.transfer import Stop, TransferLimits
+from lockstep.operations.copying import STAGE, Copied, Copier
+from lockstep.operations.counting import as_requests, peak_rss_bytes
+from lockstep.operations.dumping import Dumped, save_dump
+from lockstep.operations.missing import Recovered, ask_again, group_missing
+from lockstep.operations.together import Together
+from lockstep.operations.work import work_directory
+from lockstep.postgres.connection import Database, open_database
+from lockstep.postgres.frozen import FrozenView
+from lockstep.postgres.programs import Programs, find_programs
+from lockstep.progress import SILENT, Listener, Note, StageEnded, StageStarted
+from lockstep.repository.draft import Draft, reclaim
+from lockstep.repository.history import History, inventory_files, read_history, references_file
+from lockstep.repository.journal import Journal
+from lockstep.repository.locks import WriterLock, writer_lock
+from lockstep.repository.manifest import DatabaseRecord, Manifest, ObjectCounts, ProfileRecord
+from lockstep.repository.repository import Repository, open_or_create
+from lockstep.tables import inventory, plans, references
+from lockstep.tables.engine import Tables
+from lockstep.version import __version__
+
+MISSING_SHOWN = 100
+"""How many missing objects a result names; the snapshot lists them all."""
+
+MISSING_EXPLAINED = 10_000
+"""For how many missing objects the groups are asked of the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUp:
+    """When objects are copied before the freeze, so that the snapshot is minutes old at its end however long the copying took."""
+
+    from_objects: int = 100_000
+    from_bytes: int = 8 << 30
+    """Below both, what is new is copied within minutes: the freeze comes first and the dump overlaps the copying."""
+    rounds: int = 5
+    """Writers that are faster than the copying must not keep the freeze from coming."""
+
+    def is_needed(self, new: plans.NewObjects, *, rounds_done: int) -> bool:
+        """True when a round should come before the freeze."""
+        return rounds_done < self.rounds and (new.objects > self.from_objects or new.size_bytes > self.from_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class BackupOptions:
+    """What the operator can choose. `jobs` needs the format `directory`; `temporary` is where tables are compared."""
+
+    format: DumpFormat = "custom"
+    jobs: int = 1
+    fail_fast: bool = False
+    tag: str | None = None
+    limits: TransferLimits = field(default_factory=TransferLimits)
+    catch_up: CatchUp = field(default_factory=CatchUp)
+    temporary: Path | None = None
+
+
+def backup(
+    deployment: Deployment, repository_store: ObjectStore, *, options: BackupOptions | None = None, listener: Listener = SILENT, stop: Stop | None = None
+) -> BackupResult:
+    """Record the deployment as one new snapshot in the repository, which is made at first use.
+
+    Missing objects are part of the result, not an error. Raises LockstepError when the work could not be done: then there is no new
+    snapshot, and what was copied by then is not copied again by the next run.
+    """
+    options, stop = options or BackupOptions(), stop or Stop()
+    started = time.monotonic()
+    with work_directory(options.temporary) as work, open_database(deployment.database) as database:
+        for store in deployment.stores.values():
+            store.check_reachable()
+        with database.frozen() as view:  # whatever is wrong with the profile shows before anything is written
+            bound = bind_profile(deployment, view)
+        programs = find_programs(deployment.database, database.server_major)
+        repository, new = open_or_create(repository_store, now=datetime.now(UTC))
+        if new:
+            listener(Note(f"made a new repository at {repository_store.url}"))
+        with writer_lock(repository_store, "backup", listener=listener) as lock:
+            run = _prepare(deployment, repository, database, bound, lock=lock, work=work, options=options, listener=listener, stop=stop)
+            try:
+                return run.make_snapshot(programs, started)
+            finally:
+                run.tables.close()
+
+
+def _prepare(
+    deployment: Deployment,
+    repository: Repository,
+    database: Database,
+    bound: BoundProfile,
+    *,
+    lock: WriterLock,
+    work: Path,
+    options: BackupOptions,
+    listener: Listener,
+    stop: Stop,
+) -> _Run:
+    reclaim(repository, listener=listener)
+    history = read_history(repository, listener=listener)
+    tables = Tables(work)
+    name = new_snapshot_id(datetime.now(UTC), newest=history.parent, randomness=secrets.randbits(32))
+    inventory.create(tables, inventory_files(repository, history, work, listener=listener), run=name)
+    journal = Journal(repository.store, tables, name)
+    copier = Copier(deployment.stores, repository, tables, journal, options.limits, stop, listener, options.fail_fast)
+    return _Run(deployment, repository, database, bound, lock, history, tables, copier, options, listener, stop)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One backup, with everything that its steps share."""
+
+    deployment: Deployment
+    repository: Repository
+    database: Database
+    bound: BoundProfile
+    lock: WriterLock
+    history: History
+    tables: Tables
+    copier: Copier
+    options: BackupOptions
+    listener: Listener
+    stop: Stop
+    copied_before: Copied = field(default_factory=Copied)
+
+    def make_snapshot(self, programs: Programs, started: float) -> BackupResult:
+        """Freeze, dump and copy; then ask again for what is missing, prove that nothing is unaccounted for, and commit."""
+        self._catch_up()
+        with Together(self.stop) as work:
+            with self.database.frozen() as view:  # one moment for the dump and for the references
+                draft = Draft(self.repository, self._id_at(view.at), self.lock)
+                dumping = work.start(lambda: save_dump(draft, view, programs, self.options, self.tables.directory, self.listener), name="dump")
+                named, new = self._plan(view)
+                copying = work.start(lambda: self._copy(new), name="objects")  # objects may be read as soon as the moment is frozen
+                chain_length = self._save_references(draft)
+                dumped = dumping.result()
+            copied, seconds = copying.result()
+        recovered = ask_again(self.copier, self.deployment, self.bound, self.database)
+        self._prove()
+        total = self.copied_before.plus(copied).plus(recovered.late).plus(recovered.elsewhere)
+        objects = self._counts(named, total, recovered, seconds)
+        manifest = self._manifest(draft, view, dumped, objects, chain_length, time.monotonic() - started)
+        self._commit(draft, manifest)  # until here the snapshot does not exist
+        return self._result(manifest, objects, started)
+
+    def _catch_up(self) -> None:
+        """Copy before the freeze while much is new (DESIGN: catch up first); the rounds are bounded."""
+        for rounds_done in range(self.options.catch_up.rounds):
+            with self.database.frozen() as view:
+                _, new = self._plan(view)
+            if not self.options.catch_up.is_needed(new, rounds_done=rounds_done):
+                return
+            self.listener(Note(f"much is new ({new.objects} objects): copying before the dump, round {rounds_done + 1}"))
+            self.copied_before = self.copied_before.plus(self._copy(new)[0])
+            plans.forget_all_missing(self.tables)  # the round after the freeze decides what is missing
+
+    def _id_at(self, frozen_at: datetime) -> SnapshotId:
+        newest = max(filter(None, (self.history.parent, self.copier.journal.run if self.copied_before.objects else None)), default=None)
+        return new_snapshot_id(frozen_at, newest=newest, randomness=secrets.randbits(32))
+
+    def _plan(self, view: FrozenView) -> tuple[references.ReferenceCounts, plans.NewObjects]:
+        blocks = reference_blocks(self.deployment, self.bound, view) if self.deployment.stores else iter(())
+        named = references.load(self.tables, blocks)
+        self._check_stores()
+        return named, plans.plan_new(self.tables, compare_etags=self.bound.lists_the_bucket)
+
+    def _check_stores(self) -> None:
+        unknown = [row[0] for row in self.tables.rows("SELECT DISTINCT store FROM references_now") if row[0] not in self.deployment.stores]
+        if unknown:
+            raise LockstepError(
+                f"the references name the store '{unknown[0]}', which the deployment does not have", hint=f"Add --bucket {unknown[0]}=URL."
+            )
+
+    def _copy(self, new: plans.NewObjects) -> tuple[Copied, float]:
+        started = time.monotonic()
+        self.listener(StageStarted(STAGE, total=new.objects, unit="objects"))
+        copied = self.copier.copy(plans.wanted(self.tables)) if new.objects else self.copier.copy(())
+        self.listener(StageEnded(STAGE))
+        return copied, time.monotonic() - started
+
+    def _save_references(self, draft: Draft) -> int:
+        """Store the references as changes against the parent, or in full; returns the length of the chain before them."""
+        made, length = self.tables.directory / "references.parquet", self.history.next_chain_length
+        if length > 0 and self.history.newest is not None:
+            try:
+                links = self.repository.chain(self.history.newest)
+                files = [self.repository.local_copy(references_file(link), self.tables.directory) for link in links]
+                references.replay(self.tables, files, into="references_before")
+                references.save_changes(self.tables, made, since="references_before")
+            except RepositoryInvalid as error:
+                self.listener(Note(f"{error.message}; the references are stored in full again", level="warning"))
+                length = 0
+        if length == 0:
+            references.save_full(self.tables, made)
+        draft.save_file("references.parquet", made)
+        return length
+
+    def _prove(self) -> None:
+        left = plans.unaccounted(self.tables)
+        if left:
+            raise LockstepError(f"{left} referenced objects were neither copied nor found missing", hint="Report this: it is a fault of lockstep.")
+
+    def _counts(self, named: references.ReferenceCounts, total: Copied, recovered: Recovered, seconds: float) -> BackupObjects:
+        lacking = plans.count_missing(self.tables)
+        new = plans.count_new(self.tables)
+        return BackupObjects(
+            referenced=named.objects,
+            referenced_bytes=named.size_bytes,
+            new=new,
+            copied_bytes=total.size_bytes,
+            reused=named.objects - new - lacking.missing - lacking.mismatched,
+            missing=lacking.missing,
+            mismatched=lacking.mismatched,
+            seconds=seconds,
+            recovered=recovered.elsewhere.objects,
+        )
+
+    def _manifest(
+        self, draft: Draft, view: FrozenView, dumped: Dumped, objects: BackupObjects, chain_length: int, seconds: float
+    ) -> Manifest:
+        return Manifest(
+            repository=self.repository.id,
+            snapshot=draft.snapshot,
+            created=view.at,
+            complete=objects.missing == objects.mismatched == 0,
+            tag=self.options.tag,
+            parent=self.history.parent,
+            chain_length=chain_length,
+            previous=self.history.previous,
+            database=DatabaseRecord(**asdict(dumped.facts), rows=dumped.rows),
+            dump=dumped.record,
+            profile=ProfileRecord(name=self.bound.profile.name, query=self.bound.query),
+            stores={name: store.url for name, store in self.deployment.stores.items()},
+            objects=ObjectCounts(**{name: getattr(objects, name) for name in ObjectCounts.model_fields}),
+            files=(),
+            tools={"lockstep": __version__, "pg_dump": dumped.program_version, "python": sys.version.split()[0]},
+            seconds=round(seconds, 3),
+        )
+
+    def _commit(self, draft: Draft, manifest: Manifest) -> None:
+        if not manifest.complete:
+            self._save_missing(draft)
+        segments, replaced = self.copier.journal.close()
+        named = (*self.history.leftovers, *(self.repository.describe(path) for path in segments))
+        draft.commit(manifest.model_copy(update={"files": tuple(draft.files), "inventory": named}), replaced=replaced)
+
+    def _save_missing(self, draft: Draft) -> None:
+        made = self.tables.directory / "missing.parquet"
+        before = self.history.newest.file("missing.parquet") if self.history.newest else None
+        earlier = self.repository.local_copy(before, self.tables.directory) if before else None
+        plans.save_missing(self.tables, made, snapshot=draft.snapshot, before=earlier)
+        draft.save_file("missing.parquet", made)
+
+    def _result(self, manifest: Manifest, objects: BackupObjects, started: float) -> BackupResult:
+        lacking = list(plans.missing_now(self.tables, most=MISSING_EXPLAINED))
+        return BackupResult(
+            snapshot=manifest.snapshot,
+            complete=manifest.complete,
+            created=manifest.created,
+            parent=manifest.parent,
+            database=BackupDatabase(
+                manifest.database.name, manifest.database.server_version, manifest.dump.format, manifest.dump.size_bytes, manifest.dump.seconds
+            ),
+            objects=objects,
+            requests=as_requests(self.deployment.requests()),
+            repository_requests=as_requests(self.repository.store.requests.counts()),
+            seconds=time.monotonic() - started,
+            peak_rss=peak_rss_bytes(),
+            missing_sample=tuple(each.key for each in lacking[:MISSING_SHOWN]),
+            missing_groups=group_missing(self.bound, self.database, lacking),
+        )

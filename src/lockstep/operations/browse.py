@@ -1,0 +1,73 @@
+"""Reading a repository: its snapshots, what one references and what it lacks. No lock is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, tzinfo
+from pathlib import Path
+
+from lockstep.model.inventory import MissingObject
+from lockstep.model.results import SnapshotObject
+from lockstep.objects.store import ObjectStore
+from lockstep.operations.work import work_directory
+from lockstep.repository.history import all_segments, references_file
+from lockstep.repository.manifest import Manifest
+from lockstep.repository.repository import Repository, open_repository
+from lockstep.tables import inventory, plans, references
+from lockstep.tables.engine import Tables
+
+
+def list_snapshots(store: ObjectStore) -> list[Manifest]:
+    """All snapshots, oldest first (may be empty). Raises RepositoryNotFound, RepositoryInvalid."""
+    return open_repository(store).manifests()
+
+
+def find_snapshot(store: ObjectStore, wanted: str, *, now: datetime, zone: tzinfo) -> Manifest:
+    """The snapshot that a person means. Raises RepositoryNotFound, SnapshotNotFound, RepositoryInvalid."""
+    return open_repository(store).select(wanted, now=now, zone=zone)
+
+
+@contextmanager
+def missing_of(store: ObjectStore, manifest: Manifest, *, temporary: Path | None = None) -> Iterator[Iterator[MissingObject]]:
+    """The objects that a snapshot references and does not have, sorted by store and key; to be read inside the block."""
+    with work_directory(temporary) as work:
+        entry = manifest.file("missing.parquet")
+        if entry is None:
+            yield iter(())
+            return
+        tables = Tables(work)
+        try:
+            yield plans.load_missing(tables, open_repository(store).local_copy(entry, work))
+        finally:
+            tables.close()
+
+
+@contextmanager
+def objects_of(store: ObjectStore, manifest: Manifest, *, temporary: Path | None = None) -> Iterator[Iterator[SnapshotObject]]:
+    """The objects that a snapshot references, sorted by store and key; to be read inside the block."""
+    repository = open_repository(store)
+    with work_directory(temporary) as work:
+        tables = Tables(work)
+        try:
+            load_references(repository, manifest, tables, work)
+            inventory.versions_at(tables, manifest.snapshot, wanted="named", into="held")
+            rows = tables.rows(
+                """
+                SELECT n.store, n.key, coalesce(n.size, h.size), h.sha256
+                FROM named AS n LEFT JOIN held AS h USING (store, key) ORDER BY n.store, n.key
+                """
+            )
+            yield (SnapshotObject(*row) for row in rows)
+        finally:
+            tables.close()
+
+
+def load_references(repository: Repository, manifest: Manifest, tables: Tables, work: Path) -> None:
+    """Fill the table `named` with the references of a snapshot, and make the view `inventory`.
+
+    Raises RepositoryInvalid when a file that they need is gone or not what its manifest says.
+    """
+    chain = [repository.local_copy(references_file(link), work) for link in repository.chain(manifest)]
+    references.replay(tables, chain, into="named")
+    inventory.create(tables, [repository.local_copy(entry, work) for entry in all_segments(repository)])

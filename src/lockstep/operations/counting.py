@@ -1,0 +1,20 @@
+"""What an operation cost: requests and memory."""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+from lockstep.model.results import Requests
+from lockstep.objects.store import RequestCounts
+
+
+def as_requests(counts: RequestCounts) -> Requests:
+    """The counts of a store's door, as results carry them."""
+    return Requests(list=counts.list, get=counts.get, head=counts.head, put=counts.put, retried=counts.retried)
+
+
+def peak_rss_bytes() -> int:
+    """The most memory that this process held so far. Source: getrusage(2): kilobytes on Linux, bytes on macOS."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,107 @@
+"""The objects' side of a restore: what the snapshot has, what the stores have, and the way from one to the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lockstep.errors import BucketNotFound, ConfigurationError
+from lockstep.model.results import RestoredObjects
+from lockstep.objects.retry import retrying
+from lockstep.objects.store import ObjectStore
+from lockstep.objects.transfer import Stop, TransferLimits
+from lockstep.operations.browse import load_references
+from lockstep.operations.uploading import STAGE, Uploader
+from lockstep.progress import Listener, StageEnded, StageStarted
+from lockstep.repository.manifest import Manifest
+from lockstep.repository.repository import Repository
+from lockstep.tables import restores
+from lockstep.tables.engine import Tables
+
+ASK_EACH_UP_TO = 500
+"""Up to this many objects are asked about one by one (HEAD); above it the store is listed, a thousand objects a request."""
+
+MISSING_SHOWN = 100
+"""How many missing keys a result names (CLI.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectsOptions:
+    """What the operator can choose for the objects of a restore."""
+
+    prefix: str = ""
+    overwrite: bool = False
+    verify: bool = True
+    create_bucket: bool = False
+    list_missing: Path | None = None
+    limits: TransferLimits = TransferLimits()
+
+
+@dataclass(slots=True)
+class ObjectsRestore:
+    """One restore of objects: `prepare` changes nothing, `run` uploads."""
+
+    repository: Repository
+    manifest: Manifest
+    stores: Mapping[str, ObjectStore]
+    tables: Tables
+    options: ObjectsOptions
+    listener: Listener
+    stop: Stop
+
+    def prepare(self) -> restores.Restorable:
+        """Find out what can be restored, and that the stores can be used. Raises BucketNotFound, ConfigurationError."""
+        lacking = sorted(self.manifest.stores.keys() - self.stores.keys())
+        if lacking and self.manifest.objects.referenced:
+            raise ConfigurationError(
+                f"the snapshot has objects of the store '{lacking[0]}', and no target for it is named",
+                hint=f"Name it with --bucket {lacking[0]}=URL.",
+            )
+        for store in self.stores.values():
+            try:
+                store.check_reachable()
+            except BucketNotFound:
+                if not self.options.create_bucket:
+                    raise
+        load_references(self.repository, self.manifest, self.tables, self.tables.directory)
+        entry = self.manifest.file("missing.parquet")
+        missing = self.repository.local_copy(entry, self.tables.directory) if entry else None
+        return restores.plan_restorable(
+            self.tables, snapshot=self.manifest.snapshot, references="named", missing=missing, prefix=self.options.prefix
+        )
+
+    def run(self, found: restores.Restorable) -> RestoredObjects:
+        """Upload what is not there, and prove it. What cannot come back is in the table `unrestorable` afterwards."""
+        started = time.monotonic()
+        for store in self.stores.values():
+            if self.options.create_bucket:
+                store.create_bucket()
+        ask_each = found.objects <= ASK_EACH_UP_TO
+        self._list_present(skip=ask_each)
+        self.listener(StageStarted(STAGE, total=found.objects, unit="objects"))
+        uploader = Uploader(self.stores, self.repository, self.tables, self.options.limits, self.stop, self.listener)
+        uploader = replace(uploader, overwrite=self.options.overwrite, verify=self.options.verify, ask_each=ask_each)
+        uploaded = uploader.upload(restores.restorable(self.tables))
+        for store in self.stores.values():
+            store.flush()
+        self.listener(StageEnded(STAGE))
+        if self.options.list_missing is not None:
+            restores.write_lines(self.options.list_missing, restores.unrestorable(self.tables))
+        return RestoredObjects(
+            uploaded=uploaded.uploaded,
+            uploaded_bytes=uploaded.uploaded_bytes,
+            already_there=uploaded.already_there,
+            different=uploaded.different,
+            missing=restores.count_unrestorable(self.tables),
+            missing_sample=tuple(each.key for each in restores.unrestorable(self.tables, most=MISSING_SHOWN)),
+            seconds=time.monotonic() - started,
+        )
+
+    def _list_present(self, *, skip: bool) -> None:
+        for name, store in self.stores.items():
+            restores.add_present(self.tables, name, [])
+            pages = store.list(self.options.prefix) if not skip else iter(())
+            while (page := retrying(lambda pages=pages: next(pages, None))) is not None:
+                restores.add_present(self.tables, name, page)

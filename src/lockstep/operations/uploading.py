@@ -1,0 +1,151 @@
+"""Bringing objects of the repository back into the stores: checked before they leave, proven after they arrived."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from lockstep.errors import ObjectExists, ObjectNotFound, RepositoryInvalid, StoreUnreachable
+from lockstep.model.inventory import InventoryEntry, MissingObject, attributes_from_text
+from lockstep.model.objects import ObjectInfo, is_md5
+from lockstep.objects.retry import PATIENT, retrying
+from lockstep.objects.store import Body, ObjectStore
+from lockstep.objects.transfer import ByteBudget, Stop, TransferLimits, in_parallel
+from lockstep.progress import Listener, Note, StageAdvanced
+from lockstep.repository.pool import read_object
+from lockstep.repository.repository import Repository
+from lockstep.tables import restores
+from lockstep.tables.engine import Tables
+
+STAGE = "objects"
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """What became of objects; `different` ones are under their key with other bytes and were left alone."""
+
+    uploaded: int = 0
+    uploaded_bytes: int = 0
+    already_there: int = 0
+    different: int = 0
+
+    def plus(self, other: Uploaded) -> Uploaded:
+        """Both together."""
+        return Uploaded(
+            self.uploaded + other.uploaded,
+            self.uploaded_bytes + other.uploaded_bytes,
+            self.already_there + other.already_there,
+            self.different + other.different,
+        )
+
+
+class Damaged(Exception):  # noqa: N818 - it says what was found, not what failed
+    """An object of the repository is not what the inventory says; nothing of it may arrive anywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uploader:
+    """Brings objects back. `overwrite` replaces what differs; `verify` proves each upload by its ETag, or reads it back."""
+
+    stores: Mapping[str, ObjectStore]
+    repository: Repository
+    tables: Tables
+    limits: TransferLimits
+    stop: Stop
+    listener: Listener
+    overwrite: bool = False
+    verify: bool = True
+    ask_each: bool = False
+
+    def upload(self, items: Iterable[tuple[InventoryEntry, ObjectInfo | None]]) -> Uploaded:
+        """Upload what is not there; what the repository has lost goes into the table `unrestorable`."""
+        budget = ByteBudget(self.limits.bytes_in_flight)
+        total = Uploaded()
+        for outcomes in in_parallel(items, lambda item: self._one(*item, budget), threads=self.limits.threads, stop=self.stop):
+            restores.add_unrestorable(self.tables, [each for each in outcomes if isinstance(each, MissingObject)])
+            for each in outcomes:
+                total = total.plus(each) if isinstance(each, Uploaded) else total
+            moved = sum(each.uploaded_bytes for each in outcomes if isinstance(each, Uploaded))
+            self.listener(StageAdvanced(STAGE, done=len(outcomes), size_bytes=moved))
+        return total
+
+    def _one(self, entry: InventoryEntry, present: ObjectInfo | None, budget: ByteBudget) -> Uploaded | MissingObject:
+        weight = entry.size if entry.size <= self.limits.whole_up_to else 2 * self.limits.chunk
+        store = self.stores[entry.store]
+
+        def on_retry(error: StoreUnreachable, delay: float) -> None:
+            store.requests.add("retried")
+            self.listener(Note(f"{error.message}; trying again in {delay:.1f} s", level="debug"))
+
+        with budget.take(weight):
+            try:
+                return retrying(lambda: self._settle(store, entry, present), policy=PATIENT, on_retry=on_retry, stop=self.stop)
+            except (Damaged, RepositoryInvalid, ObjectNotFound) as error:
+                self.listener(Note(f"the repository's object '{entry.key}' is {'gone' if isinstance(error, ObjectNotFound) else 'damaged'}"))
+                return MissingObject(entry.store, entry.key, entry.size, "lost")
+
+    def _settle(self, store: ObjectStore, entry: InventoryEntry, present: ObjectInfo | None) -> Uploaded:
+        if present is None and self.ask_each:
+            present = _asked(store, entry.key)
+        if present is not None:
+            if self._is_right(store, entry, present):
+                return Uploaded(already_there=1)
+            if not self.overwrite:
+                return Uploaded(different=1)
+        try:
+            self._put(store, entry, overwrite=present is not None)
+        except ObjectExists:  # stored by somebody meanwhile, or by a request of ours whose answer was lost
+            now = _asked(store, entry.key)
+            return Uploaded(already_there=1) if now and self._is_right(store, entry, now) else Uploaded(different=1)
+        return Uploaded(uploaded=1, uploaded_bytes=entry.size)
+
+    def _is_right(self, store: ObjectStore, entry: InventoryEntry, present: ObjectInfo) -> bool:
+        """The same bytes? By size and MD5 where both are known, else by reading."""
+        if present.size != entry.size:
+            return False
+        if is_md5(entry.etag) and present.etag == entry.etag:
+            return True
+        return self._read_back(store, entry)
+
+    def _put(self, store: ObjectStore, entry: InventoryEntry, *, overwrite: bool) -> None:
+        body = read_object(self.repository.store, entry)
+        attributes = attributes_from_text(entry.attributes)
+        if entry.size <= self.limits.whole_up_to:
+            data = body.bytes()
+            _check(entry, len(data), hashlib.sha256(data).hexdigest())
+            etag = store.write(entry.key, data, attributes=attributes, overwrite=overwrite)
+            proven = is_md5(etag) and etag == hashlib.md5(data, usedforsecurity=False).hexdigest()
+        else:
+            store.write_stream(entry.key, self._checked(entry, body), attributes=attributes, overwrite=overwrite)
+            proven = False
+        if self.verify and not proven and not self._read_back(store, entry):
+            raise StoreUnreachable(
+                f"the object '{entry.key}' did not arrive at '{store.url}' as it was sent", hint="Check the store, then run the same command again."
+            )
+
+    def _checked(self, entry: InventoryEntry, body: Body) -> Iterator[bytes]:
+        hashing, size = hashlib.sha256(), 0
+        for chunk in body.chunks(self.limits.chunk):
+            hashing.update(chunk)
+            size += len(chunk)
+            yield chunk
+        _check(entry, size, hashing.hexdigest())  # raising here keeps the object from appearing
+
+    def _read_back(self, store: ObjectStore, entry: InventoryEntry) -> bool:
+        hashing = hashlib.sha256()
+        for chunk in store.read(entry.key).chunks(self.limits.chunk):
+            hashing.update(chunk)
+        return hashing.hexdigest() == entry.sha256
+
+
+def _check(entry: InventoryEntry, size: int, sha256: str) -> None:
+    if size != entry.size or sha256 != entry.sha256:
+        raise Damaged(entry.key)
+
+
+def _asked(store: ObjectStore, key: str) -> ObjectInfo | None:
+    try:
+        return store.head(key)[0]
+    except ObjectNotFound:
+        return None

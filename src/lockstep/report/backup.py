@@ -1,0 +1,84 @@
+"""The result of a backup, as JSON and as text for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from lockstep.model.results import BackupPlan, BackupResult
+from lockstep.report.units import as_bytes, as_count, as_counted, as_duration
+
+GROUPS_SHOWN = 10
+
+
+def as_document(result: BackupResult) -> Mapping[str, object]:
+    """The JSON of CLI.md, and behind it what else is known of missing objects and of the repository's own requests."""
+    return {
+        "snapshot": result.snapshot,
+        "complete": result.complete,
+        "created": result.created,
+        "parent": result.parent,
+        "database": asdict(result.database),
+        "objects": asdict(result.objects),
+        "requests": asdict(result.requests),
+        "seconds": round(result.seconds, 3),
+        "peak_rss": result.peak_rss,
+        "repository_requests": asdict(result.repository_requests),
+        "missing_sample": list(result.missing_sample),
+        "missing_groups": [{**group.labels, "count": group.count} for group in result.missing_groups],
+    }
+
+
+def as_text(result: BackupResult) -> str:
+    """A few lines: the snapshot, the two sides, and what is missing."""
+    database, objects = result.database, result.objects
+    lines = [
+        f"snapshot {result.snapshot} is {'complete' if result.complete else 'NOT complete'} ({as_duration(result.seconds)})",
+        f"  database  {database.name} of PostgreSQL {database.server_version}: {as_bytes(database.bytes)} as {database.format}, "
+        f"{as_duration(database.seconds)}",
+        f"  objects   {as_count(objects.referenced)} referenced ({as_bytes(objects.referenced_bytes)}): {as_count(objects.new)} new "
+        f"({as_bytes(objects.copied_bytes)} copied), {as_count(objects.reused)} already in the repository",
+        f"  requests  {_requests(result)}",
+    ]
+    if objects.recovered:
+        lines.append(f"  {as_counted(objects.recovered, 'object')} had to be copied from an older version or an older key of the store")
+    if not result.complete:
+        lines += _missing(result)
+    return "\n".join(lines)
+
+
+def plan_as_document(plan: BackupPlan) -> Mapping[str, object]:
+    """The JSON of a dry run."""
+    return {"dry_run": True, **asdict(plan)}
+
+
+def plan_as_text(plan: BackupPlan) -> str:
+    """What a backup would do, for a person."""
+    lines = [
+        "a backup now would",
+        f"  dump      the database {plan.database} ({as_bytes(plan.database_bytes)} on the server)",
+        f"  copy      {as_counted(plan.new, 'new object')} ({as_bytes(plan.new_bytes)}) of {as_count(plan.referenced)} referenced "
+        f"({as_bytes(plan.referenced_bytes)})",
+        f"  send      about {as_counted(plan.requests, 'request')} to the stores",
+    ]
+    if plan.room_left is not None:
+        lines.append(f"  find      {as_bytes(plan.room_left)} of room left for the repository")
+    return "\n".join([*lines, "nothing was written"])
+
+
+def _requests(result: BackupResult) -> str:
+    sent = {name: count for name, count in asdict(result.requests).items() if count}
+    return ", ".join(f"{as_count(count)} {name if name == 'retried' else name.upper()}" for name, count in sent.items()) or "none"
+
+
+def _missing(result: BackupResult) -> list[str]:
+    objects = result.objects
+    lines = [f"  {as_counted(objects.missing, 'referenced object')} missing, {as_count(objects.mismatched)} not as the metadata says:"]
+    for group in result.missing_groups[:GROUPS_SHOWN]:
+        labels = ", ".join(f"{name} {value}" for name, value in group.labels.items())
+        lines.append(f"    {labels}: {as_counted(group.count, 'object')}")
+    if len(result.missing_groups) > GROUPS_SHOWN:
+        lines.append(f"    and {as_counted(len(result.missing_groups) - GROUPS_SHOWN, 'more group')}")
+    if not result.missing_groups:
+        lines += [f"    {key!r}" for key in result.missing_sample[:GROUPS_SHOWN]]
+    return [*lines, f"  'lockstep show {result.snapshot} --missing' lists them all"]

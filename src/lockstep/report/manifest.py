@@ -1,0 +1,31 @@
+"""One snapshot as text for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lockstep.report.units import as_bytes, as_count, as_duration
+
+
+def as_text(database_name: str, manifest: Mapping[str, Any]) -> str:
+    """What a manifest (as its JSON document) says, in a dozen lines."""
+    database, dump, objects = manifest["database"], manifest["dump"], manifest["objects"]
+    rows = {
+        "snapshot": manifest["snapshot"],
+        "created": manifest["created"],
+        "complete": "yes" if manifest["complete"] else "NO",
+        "tag": manifest["tag"],
+        "parent": manifest["parent"],
+        "database": f"{database_name}, PostgreSQL {database['server_version']}, {database['encoding']}, {database['collate']}",
+        "owner": database["owner"],
+        "extensions": ", ".join(f"{name} {version}" for name, version in sorted(database["extensions"].items())),
+        "tables": f"{as_count(len(database['rows']))} with {as_count(sum(database['rows'].values()))} rows",
+        "dump": f"{dump['format']}, {as_bytes(dump['size_bytes'])}, by pg_dump {dump['pg_dump_major']} in {as_duration(dump['seconds'])}",
+        "profile": manifest["profile"]["name"],
+        "stores": ", ".join(f"{name} = {url}" for name, url in manifest["stores"].items()),
+        "objects": f"{as_count(objects['referenced'])} referenced ({as_bytes(objects['referenced_bytes'])}), "
+        f"{as_count(objects['new'])} new, {as_count(objects['missing'])} missing, {as_count(objects['mismatched'])} mismatched",
+        "made with": ", ".join(f"{name} {version}" for name, version in manifest["tools"].items()),
+    }
+    return "\n".join(f"{name:<11}{value}" for name, value in rows.items() if value)

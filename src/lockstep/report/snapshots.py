@@ -1,0 +1,61 @@
+"""Snapshots of a repository, as JSON and as a table for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from lockstep.report.units import as_bytes, as_count
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRow:
+    """A snapshot in a list of them; sizes in bytes."""
+
+    snapshot: str
+    created: datetime
+    complete: bool
+    tag: str | None
+    database_bytes: int
+    referenced: int
+    referenced_bytes: int
+    new: int
+    copied_bytes: int
+    missing: int
+
+
+_HEADINGS = ("snapshot", "complete", "database", "objects", "size", "new", "missing", "tag")
+
+
+def as_document(rows: Iterable[SnapshotRow]) -> Mapping[str, object]:
+    """The JSON of `lockstep list`."""
+    return {"snapshots": list(rows)}
+
+
+def as_table(rows: Iterable[SnapshotRow]) -> Iterator[str]:
+    """A line a snapshot, oldest first, under headings; one sentence when there is none."""
+    cells = [_cells(row) for row in rows]
+    if not cells:
+        yield "no snapshot yet"
+        return
+    widths = [max(len(row[column]) for row in (_HEADINGS, *cells)) for column in range(len(_HEADINGS))]
+    for row in (_HEADINGS, *cells):
+        yield "  ".join(_aligned(text, width, column) for column, (text, width) in enumerate(zip(row, widths, strict=True))).rstrip()
+
+
+def _cells(row: SnapshotRow) -> tuple[str, ...]:
+    return (
+        row.snapshot,
+        "yes" if row.complete else "NO",
+        as_bytes(row.database_bytes),
+        as_count(row.referenced),
+        as_bytes(row.referenced_bytes),
+        as_count(row.new),
+        as_count(row.missing),
+        row.tag or "",
+    )
+
+
+def _aligned(text: str, width: int, column: int) -> str:
+    return text.rjust(width) if 2 <= column <= 6 else text.ljust(width)  # noqa: PLR2004 - the columns of numbers

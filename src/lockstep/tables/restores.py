@@ -1,0 +1,90 @@
+"""What a restore must bring back, what is there already, and what cannot come back: set algebra over a snapshot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstep.model.inventory import InventoryEntry, MissingObject
+from lockstep.model.objects import ObjectInfo
+from lockstep.tables import inventory
+from lockstep.tables.engine import Tables
+
+
+@dataclass(frozen=True, slots=True)
+class Restorable:
+    """Objects of a snapshot and their bytes."""
+
+    objects: int
+    size_bytes: int
+
+
+def plan_restorable(tables: Tables, *, snapshot: str, references: str, missing: Path | None, prefix: str) -> Restorable:
+    """Fill `restorable` with the inventory's rows of what a snapshot has, and `unrestorable` with what it has not.
+
+    `references` is a table (store, key, size); `missing` the snapshot's own list. What is neither in that list nor in the inventory, the
+    repository has lost. Only keys that start with `prefix` count.
+    """
+    tables.run(f"CREATE OR REPLACE TABLE asked_for AS SELECT * FROM {references} WHERE starts_with(key, $1)", [prefix])  # noqa: S608
+    tables.run("CREATE OR REPLACE TABLE unrestorable (store VARCHAR, key VARCHAR, size BIGINT, why VARCHAR, since VARCHAR)")
+    if missing is not None:
+        tables.run("INSERT INTO unrestorable SELECT m.* FROM read_parquet($1) AS m SEMI JOIN asked_for USING (store, key)", [str(missing)])
+        tables.run("CREATE OR REPLACE TABLE asked_for AS SELECT * FROM asked_for ANTI JOIN unrestorable USING (store, key)")
+    inventory.versions_at(tables, snapshot, wanted="asked_for", into="restorable")
+    tables.run("INSERT INTO unrestorable SELECT store, key, size, 'lost', NULL FROM asked_for ANTI JOIN restorable USING (store, key)")
+    return Restorable(*tables.row("SELECT count(*), coalesce(sum(size), 0)::BIGINT FROM restorable"))
+
+
+def add_present(tables: Tables, store: str, page: Sequence[ObjectInfo]) -> None:
+    """Append a page of a listing to the table `present`, which is made when it is not there."""
+    tables.run("CREATE TABLE IF NOT EXISTS present (store VARCHAR, key VARCHAR, size BIGINT, etag VARCHAR)")
+    if page:
+        columns = [[each.key for each in page], [each.size for each in page], [each.etag for each in page]]
+        tables.run("INSERT INTO present SELECT $1, unnest($2::VARCHAR[]), unnest($3::BIGINT[]), unnest($4::VARCHAR[])", [store, *columns])
+
+
+def restorable(tables: Tables) -> Iterator[tuple[InventoryEntry, ObjectInfo | None]]:
+    """Stream what is to be restored with what the listing showed under the same key, sorted by store and key."""
+    rows = tables.rows(
+        """
+        SELECT r.store, r.key, r.size, r.sha256, r.etag, r.attributes, r.location, p.key IS NOT NULL, p.size, p.etag
+        FROM restorable AS r LEFT JOIN present AS p USING (store, key) ORDER BY r.store, r.key
+        """
+    )
+    return ((InventoryEntry(*row[:7]), ObjectInfo(row[1], row[8], row[9]) if row[7] else None) for row in rows)
+
+
+def add_unrestorable(tables: Tables, found: Sequence[MissingObject]) -> None:
+    """Append what turned out to be lost or damaged in the repository."""
+    for each in found:
+        tables.run("INSERT INTO unrestorable VALUES ($1, $2, $3, $4, $5)", [each.store, each.key, each.size, each.why, each.since])
+
+
+def count_unrestorable(tables: Tables) -> int:
+    """How many objects of the snapshot cannot come back."""
+    return int(tables.row("SELECT count(*) FROM unrestorable")[0])
+
+
+def unrestorable(tables: Tables, *, most: int | None = None) -> Iterator[MissingObject]:
+    """Stream what cannot come back, sorted by store and key."""
+    limit = "" if most is None else f"LIMIT {most}"
+    return (MissingObject(*row) for row in tables.rows(f"SELECT * FROM unrestorable ORDER BY store, key {limit}"))  # noqa: S608
+
+
+def write_lines(path: Path, objects: Iterator[MissingObject]) -> None:
+    """Write objects as JSON lines, since a key may hold a newline."""
+    with path.open("w", encoding="utf-8") as file:
+        for each in objects:
+            fields = {"store": each.store, "key": each.key, "size": each.size, "why": each.why, "since": each.since}
+            file.write(json.dumps(fields, ensure_ascii=False) + "\n")
+
+
+def same_references(tables: Tables, left: str, right: str) -> bool:
+    """True when two tables name the same objects with the same sizes."""
+    columns = "store, key, size"
+    for one, other in ((left, right), (right, left)):
+        if tables.row(f"SELECT count(*) FROM (SELECT {columns} FROM {one} EXCEPT SELECT {columns} FROM {other})")[0]:  # noqa: S608
+            return False
+    return True

@@ -40,7 +40,7 @@ bench: $(VENV)/.dev ## Measure lockstep beside aws, rclone and s5cmd, on the sam
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 docs: $(VENV)/.docs ## Build the documentation into site/
-	@$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: $(VENV)/.dev ## Put the code into its one format and mend what can be mended
 	@$(BIN)/ruff format --quiet .

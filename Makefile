@@ -30,8 +30,8 @@ test: $(VENV)/.dev ## Run every test, against real servers (ARGS="-k word" to ch
 	@$(BIN)/python -m pytest -q --numprocesses=$(WORKERS) $(ARGS)
 
 check: $(VENV)/.dev ## Format, lint, types, layers, unit and property tests; under a minute
-	@$(BIN)/ruff format --check --quiet . || { echo "ruff format: run 'make format'" >&2; exit 1; }
-	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "ruff format: run 'make format'" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet --output-format concise .
 	@$(BIN)/mypy --no-error-summary
 	@layers=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$layers" >&2; exit 1; }
 	@$(BIN)/python -m pytest -q --numprocesses=$(WORKERS) $(wildcard tests/unit tests/property)

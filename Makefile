@@ -13,7 +13,7 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11 pyth
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 # --no-deps beside --require-hashes: the lock files are complete, there is nothing to resolve.
 INSTALL := $(PIP) install --require-hashes --no-deps --requirement
 WORKERS ?= 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -78,7 +78,7 @@ class Database:
         """Freeze one moment of the database in a session of its own; it melts when the `with` is left."""
         return freeze(lambda: connect(self.address))
 
-    def rows(self, query: str, params: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+    def rows(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a query on the live database, read in a read-only transaction. Raises DatabaseFailed, PermissionMissing."""
         with translated("the query"):
             session = self._session()

@@ -5,7 +5,7 @@ Source: PostgreSQL manual, "Snapshot Synchronization Functions", SET TRANSACTION
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -45,7 +45,7 @@ class FrozenView:
                 connection.execute(_WHOLE_TABLES)
             yield FrozenView(connection, self.at, self.snapshot_name)
 
-    def rows(self, query: str, params: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+    def rows(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a query, at the frozen moment."""
         with translated("the query"), self.connection.transaction():
             return self.connection.execute(query.encode(), params).fetchall()

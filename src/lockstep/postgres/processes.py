@@ -119,6 +119,13 @@ class Child:
             return
 
 
+def plain_environment() -> dict[str, str]:
+    """Our own environment without what would lead a client program to a server, and with messages in English, which are read."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    environment.pop("LANGUAGE", None)
+    return {**environment, "LC_ALL": "C"}
+
+
 def how_it_ended(name: str, status: int) -> str:
     """A clause about an exit status: "pg_dump was killed by SIGKILL", "pg_dump ended with exit status 1"."""
     if status < 0:

@@ -6,7 +6,6 @@ meet the same server is told the parameters that the live session ended up with,
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from lockstep.postgres.errors import translated
+from lockstep.postgres.processes import plain_environment
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
@@ -70,9 +70,7 @@ def client_environment(connection: Connection, *, dbname: str | None = None) -> 
 
     What has no variable in libpq (`sslpassword`) lies in a private service file until the `with` is left.
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    environment["LC_ALL"] = "C"  # the programs' messages are read by `dump_errors`
-    environment.pop("LANGUAGE", None)
+    environment = plain_environment()
     known = live_parameters(connection)
     if dbname is not None:
         known["dbname"] = dbname

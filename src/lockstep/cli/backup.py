@@ -22,7 +22,9 @@ Format = Annotated[
     Literal["custom", "directory", "plain"] | None,
     typer.Option("--format", show_default=False, help="The form of the dump. Default: custom; directory with --jobs."),
 ]
-Jobs = Annotated[int | None, typer.Option("--jobs", min=1, metavar="N", show_default=False, help="Dump N tables at a time; implies --format directory.")]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", min=1, metavar="N", show_default=False, help="Dump N tables at a time; implies --format directory.")
+]
 FailFast = Annotated[
     bool, typer.Option("--fail-fast/--keep-going", help="On the first missing object end without a snapshot, or back up all the rest.")
 ]
@@ -60,5 +62,3 @@ def run_backup(
         return Result(report.plan_as_document(plan), report.plan_as_text(plan))
     result = backup(opened, place, options=options, listener=session.listener)
     return Result(report.as_document(result), report.as_text(result), ExitStatus.DONE if result.complete else ExitStatus.FINDINGS)
-
-

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import typer
-
 from lockstep.cli.composition import Session
 from lockstep.errors import ConfigurationError
 
@@ -19,4 +17,7 @@ def confirm(question: str, *, yes: bool, session: Session) -> bool:
         return True
     if session.output.json or not sys.stdin.isatty():
         raise ConfigurationError("nobody is there to confirm this", hint="Add --yes to go ahead without being asked.")
-    return typer.confirm(session.screen.redactor.redact(question), err=True)
+    # Not input(): it writes its prompt to standard output, which belongs to the result.
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}

@@ -19,7 +19,9 @@ from lockstep.errors import ConfigurationError
 from lockstep.operations.browse import find_snapshot, missing_of, objects_of
 from lockstep.report.manifest import as_text
 
-Snapshot = Annotated[str, typer.Argument(metavar="SNAPSHOT", help="An id, a unique prefix of one, 'latest', or a time: 2026-11-20, '2 days ago'.")]
+Snapshot = Annotated[
+    str, typer.Argument(metavar="SNAPSHOT", help="An id, a unique prefix of one, 'latest', or a time: 2026-11-20, '2 days ago'.")
+]
 Missing = Annotated[bool, typer.Option("--missing", help="List the objects that it references and does not have.")]
 Objects = Annotated[bool, typer.Option("--objects", help="List the objects that it references.")]
 JsonLines = Annotated[bool, typer.Option("--jsonl", help="Write a list as JSON lines, one object a line.")]

@@ -12,7 +12,9 @@ from lockstep.objects.transfer import TransferLimits
 
 Concurrency = Annotated[
     int | None,
-    typer.Option("--concurrency", min=1, max=256, metavar="N", show_default=False, help="Objects in flight at once. Default: found out by itself."),
+    typer.Option(
+        "--concurrency", min=1, max=256, metavar="N", show_default=False, help="Objects in flight at once. Default: found out by itself."
+    ),
 ]
 TempDir = Annotated[
     Path | None,

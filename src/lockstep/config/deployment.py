@@ -11,7 +11,7 @@ from lockstep.config.blockstore import RaidMode
 from lockstep.config.conninfo import is_conninfo
 from lockstep.config.faults import Faults
 from lockstep.config.parsec_env import read_parsec_env
-from lockstep.config.places import checked_endpoint, checked_store_url
+from lockstep.config.places import checked_endpoint, checked_store_url, expanded
 from lockstep.errors import ConfigurationError
 from lockstep.model.addresses import DatabaseAddress, StoreAddress
 
@@ -61,6 +61,17 @@ class DeploymentSettings:
         if not self.stores and not self.objects_in_database:
             raise ConfigurationError("no object store is named", hint="Name it with --bucket or --parsec-env.")
         return self.stores
+
+    def needed(self) -> tuple[DatabaseAddress, tuple[StoreAddress, ...]]:
+        """Database and stores. Raises one ConfigurationError for whatever nothing names."""
+        faults = Faults()
+        for need in (self.needed_database, self.needed_stores):
+            try:
+                need()
+            except ConfigurationError as error:
+                faults.take(error)
+        faults.check()
+        return self.needed_database(), self.needed_stores()
 
 
 def deployment_settings(options: DeploymentOptions, *, environment: Mapping[str, str]) -> DeploymentSettings:
@@ -153,7 +164,7 @@ def _ca_bundle(option: Path | None, *, environment: Mapping[str, str], faults: F
     name, value = ("--ca-bundle", option) if option else ("AWS_CA_BUNDLE", environment.get("AWS_CA_BUNDLE"))
     if not value:
         return None
-    path = Path(value).expanduser().absolute()
+    path = expanded(value).absolute()
     if not path.is_file():
         faults.add(f"{name} {path} is not a file", hint="Name a file with the certificates of the trusted authority in PEM form.")
     return str(path)
@@ -162,7 +173,7 @@ def _ca_bundle(option: Path | None, *, environment: Mapping[str, str], faults: F
 def _existing_directory(path: Path | None, *, faults: Faults) -> str | None:
     if path is None:
         return None
-    path = path.expanduser().absolute()
+    path = expanded(path).absolute()
     if not path.is_dir():
         faults.add(f"--client-programs {path} is not a directory", hint="Name the directory that holds pg_dump, pg_restore and psql.")
     return str(path)
@@ -171,4 +182,4 @@ def _existing_directory(path: Path | None, *, faults: Faults) -> str | None:
 def _app(app: str | None) -> str | None:
     if app is None or not app.endswith(".toml"):
         return app
-    return str(Path(app).expanduser().absolute())
+    return str(expanded(app).absolute())

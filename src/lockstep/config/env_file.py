@@ -22,6 +22,7 @@ from pathlib import Path
 
 from lockstep.config.faults import Faults
 from lockstep.config.interpolation import Expansion, UndefinedReference, Unexpandable
+from lockstep.config.places import expanded
 
 _DEFINITION = re.compile(r"[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)[ \t]*(?:(?P<equals>=)[ \t]*|(?=#|\n|$))")
 _IGNORED = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|$)")
@@ -47,9 +48,9 @@ def read_env_files(paths: Sequence[Path], *, faults: Faults) -> list[Definition]
     definitions: list[Definition] = []
     for path in paths:
         try:
-            text = path.expanduser().read_text(encoding="utf-8-sig")
-        except (OSError, ValueError, RuntimeError) as error:
-            reason = (error.strerror or "cannot be opened").lower() if isinstance(error, OSError) else "is not UTF-8 text"
+            text = expanded(path).read_text(encoding="utf-8-sig")
+        except (OSError, ValueError) as error:
+            reason = (error.strerror or "cannot be opened").lower() if isinstance(error, OSError) else "it is not UTF-8 text"
             faults.add(
                 f"env file {path} cannot be read: {reason}", hint="Name the env files that the Parsec server itself is started with."
             )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from lockstep.config.faults import Faults
-from lockstep.config.places import has_scheme
+from lockstep.config.places import expanded, has_scheme
 from lockstep.config.repository import REPOSITORY_KEYS
 
 # "place" is a path unless it has a scheme; "profile" is a path if it ends in .toml.
@@ -50,7 +50,7 @@ class FileSettings:
 def find_file(given: Path | None, *, environment: Mapping[str, str], directory: Path) -> Path | None:
     """The configuration file that counts: the given one, whether it exists or not, else the first that exists of the usual places."""
     if given is not None:
-        return given.expanduser()
+        return expanded(given)
     home = environment.get("HOME")
     user = environment.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else None)
     places = [directory / FILE_NAME, *([Path(user, "lockstep", FILE_NAME)] if user else []), Path("/etc/lockstep", FILE_NAME)]
@@ -142,7 +142,7 @@ class _Reader:
         if not isinstance(value, str) or not value:
             return None
         is_path = kind == "path" or (kind == "place" and not has_scheme(value)) or (kind == "profile" and value.endswith(".toml"))
-        return str(self.path.absolute().parent / Path(value).expanduser()) if is_path else value
+        return str(self.path.absolute().parent / expanded(value)) if is_path else value
 
     def _unknown(self, key: str, *, where: str, known: tuple[str, ...]) -> None:
         near = get_close_matches(key.replace("-", "_"), known, n=1)

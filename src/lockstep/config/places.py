@@ -51,8 +51,16 @@ def checked_endpoint(url: str, *, name: str, faults: Faults) -> bool:
 
 
 def as_file_url(path: str) -> str:
-    """The file:// URL of a local directory: the absolute path as it is, not percent-encoded; `~` is the home directory."""
-    return f"file://{Path(path).expanduser().absolute()}"
+    """The file:// URL of a local directory, absolute and percent-encoded; `~` is the home directory."""
+    return expanded(path).absolute().as_uri()
+
+
+def expanded(path: str | Path) -> Path:
+    """The path with `~` resolved; as it is where there is no such home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def _parts(url: str) -> SplitResult | None:

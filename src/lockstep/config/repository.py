@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from lockstep.config.deployment import DeploymentSettings
 from lockstep.config.faults import Faults
-from lockstep.config.places import as_file_url, checked_endpoint, checked_store_url, has_scheme
+from lockstep.config.places import as_file_url, checked_endpoint, checked_store_url, expanded, has_scheme
 from lockstep.model.addresses import StoreAddress
 
 # The keys of the table `[repository]` in lockstep.toml, each with an environment variable LOCKSTEP_REPO_<KEY>.
@@ -68,7 +67,7 @@ def _s3_address(url: str, own: Mapping[str, str | None], shared: StoreAddress, *
     if region := own["region"]:
         address = replace(address, region=region)
     if ca_bundle := own["ca_bundle"]:
-        path = Path(ca_bundle).expanduser().absolute()
+        path = expanded(ca_bundle).absolute()
         if not path.is_file():
             faults.add(f"the CA bundle of the repository, {path}, is not a file", hint="Name a file with certificates in PEM form.")
         address = replace(address, ca_bundle=str(path))

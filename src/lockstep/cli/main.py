@@ -42,7 +42,11 @@ from lockstep.cli.stop_signals import stop_signals
 from lockstep.config.secret_values import secrets_of_arguments, secrets_of_environment
 from lockstep.errors import Cancelled, LockstepError
 
-COMMANDS: Sequence[CommandPlace] = ()
+COMMANDS: Sequence[CommandPlace] = (
+    CommandPlace("backup", "lockstep.cli.backup:run_backup", "Record the deployment as it is now, as one new snapshot in the repository."),
+    CommandPlace("list", "lockstep.cli.list:run_list", "List the snapshots of a repository."),
+    CommandPlace("show", "lockstep.cli.show:run_show", "Show a snapshot, what it references and what it lacks."),
+)
 
 _TRUE = ("1", "true", "yes", "on", "t", "y")
 _COMPLETION_VARIABLE = "_LOCKSTEP_COMPLETE"

@@ -5,14 +5,15 @@ from __future__ import annotations
 import secrets
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from lockstep.deployment.deployment import BoundProfile, Deployment, bind_profile, reference_blocks
 from lockstep.errors import LockstepError, RepositoryInvalid
-from lockstep.model.database import DumpFormat
-from lockstep.model.results import BackupDatabase, BackupObjects, BackupResult
+from lockstep.model.database import DatabaseFacts, DumpFormat
+from lockstep.model.results import BackupDatabase, BackupObjects, BackupResult, MissingGroup
 from lockstep.model.snapshots import SnapshotId, new_snapshot_id
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, TransferLimits
@@ -52,10 +53,12 @@ class CatchUp:
     """Below both, what is new is copied within minutes: the freeze comes first and the dump overlaps the copying."""
     rounds: int = 5
     """Writers that are faster than the copying must not keep the freeze from coming."""
+    after_pause: timedelta = timedelta(days=7)
+    """When the newest snapshot is younger, little can be new, and looking beforehand would read all references twice."""
 
-    def is_needed(self, new: plans.NewObjects, *, rounds_done: int) -> bool:
+    def is_needed(self, new: plans.NewObjects) -> bool:
         """True when a round should come before the freeze."""
-        return rounds_done < self.rounds and (new.objects > self.from_objects or new.size_bytes > self.from_bytes)
+        return new.objects > self.from_objects or new.size_bytes > self.from_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,12 @@ class BackupOptions:
 
 
 def backup(
-    deployment: Deployment, repository_store: ObjectStore, *, options: BackupOptions | None = None, listener: Listener = SILENT, stop: Stop | None = None
+    deployment: Deployment,
+    repository_store: ObjectStore,
+    *,
+    options: BackupOptions | None = None,
+    listener: Listener = SILENT,
+    stop: Stop | None = None,
 ) -> BackupResult:
     """Record the deployment as one new snapshot in the repository, which is made at first use.
 
@@ -86,38 +94,17 @@ def backup(
             store.check_reachable()
         with database.frozen() as view:  # whatever is wrong with the profile shows before anything is written
             bound = bind_profile(deployment, view)
-        programs = find_programs(deployment.database, database.server_major)
+        facts, programs = database.facts(), find_programs(deployment.database, database.server_major)
         repository, new = open_or_create(repository_store, now=datetime.now(UTC))
         if new:
             listener(Note(f"made a new repository at {repository_store.url}"))
         with writer_lock(repository_store, "backup", listener=listener) as lock:
-            run = _prepare(deployment, repository, database, bound, lock=lock, work=work, options=options, listener=listener, stop=stop)
+            tables = Tables(work)
+            run = _Run(deployment, repository, database, facts, programs, bound, lock, options, tables, listener, stop)
             try:
-                return run.make_snapshot(programs, started)
+                return run.make_snapshot(started)
             finally:
-                run.tables.close()
-
-
-def _prepare(
-    deployment: Deployment,
-    repository: Repository,
-    database: Database,
-    bound: BoundProfile,
-    *,
-    lock: WriterLock,
-    work: Path,
-    options: BackupOptions,
-    listener: Listener,
-    stop: Stop,
-) -> _Run:
-    reclaim(repository, listener=listener)
-    history = read_history(repository, listener=listener)
-    tables = Tables(work)
-    name = new_snapshot_id(datetime.now(UTC), newest=history.parent, randomness=secrets.randbits(32))
-    inventory.create(tables, inventory_files(repository, history, work, listener=listener), run=name)
-    journal = Journal(repository.store, tables, name)
-    copier = Copier(deployment.stores, repository, tables, journal, options.limits, stop, listener, options.fail_fast)
-    return _Run(deployment, repository, database, bound, lock, history, tables, copier, options, listener, stop)
+                tables.close()
 
 
 @dataclass(slots=True)
@@ -127,46 +114,66 @@ class _Run:
     deployment: Deployment
     repository: Repository
     database: Database
+    facts: DatabaseFacts
+    programs: Programs
     bound: BoundProfile
     lock: WriterLock
-    history: History
-    tables: Tables
-    copier: Copier
     options: BackupOptions
+    tables: Tables
     listener: Listener
     stop: Stop
+    history: History = field(init=False)
+    copier: Copier = field(init=False)
     copied_before: Copied = field(default_factory=Copied)
 
-    def make_snapshot(self, programs: Programs, started: float) -> BackupResult:
+    def __post_init__(self) -> None:
+        """Reclaim what a stopped run left, and begin where it ended."""
+        reclaim(self.repository, listener=self.listener)
+        self.history = read_history(self.repository, listener=self.listener)
+        run = new_snapshot_id(datetime.now(UTC), newest=self.history.parent, randomness=secrets.randbits(32))
+        inventory.create(
+            self.tables, inventory_files(self.repository, self.history, self.tables.directory, listener=self.listener), run=run
+        )
+        journal = Journal(self.repository.store, self.tables, run)
+        options, stores = self.options, self.deployment.stores
+        self.copier = Copier(stores, self.repository, self.tables, journal, options.limits, self.stop, self.listener, options.fail_fast)
+
+    def make_snapshot(self, started: float) -> BackupResult:
         """Freeze, dump and copy; then ask again for what is missing, prove that nothing is unaccounted for, and commit."""
         self._catch_up()
-        with Together(self.stop) as work:
-            with self.database.frozen() as view:  # one moment for the dump and for the references
-                draft = Draft(self.repository, self._id_at(view.at), self.lock)
-                dumping = work.start(lambda: save_dump(draft, view, programs, self.options, self.tables.directory, self.listener), name="dump")
-                named, new = self._plan(view)
-                copying = work.start(lambda: self._copy(new), name="objects")  # objects may be read as soon as the moment is frozen
-                chain_length = self._save_references(draft)
-                dumped = dumping.result()
-            copied, seconds = copying.result()
-        recovered = ask_again(self.copier, self.deployment, self.bound, self.database)
-        self._prove()
-        total = self.copied_before.plus(copied).plus(recovered.late).plus(recovered.elsewhere)
-        objects = self._counts(named, total, recovered, seconds)
-        manifest = self._manifest(draft, view, dumped, objects, chain_length, time.monotonic() - started)
-        self._commit(draft, manifest)  # until here the snapshot does not exist
+        with ExitStack() as undo:
+            with Together(self.stop) as work:
+                with self.database.frozen() as view:  # one moment for the dump and for the references
+                    draft = undo.enter_context(Draft(self.repository, self._id_at(view.at), self.lock))
+                    dumping = work.start(lambda: self._dump(draft, view), name="dump")
+                    named, new = self._plan(view)
+                    copying = work.start(lambda: self._copy(new), name="objects")  # objects may be read as soon as the moment is frozen
+                    chain_length = self._save_references(draft)
+                    dumped = dumping.result()
+                copied, seconds = copying.result()
+            recovered = ask_again(self.copier, self.deployment, self.bound, self.database)
+            self._prove()
+            total = self.copied_before.plus(copied).plus(recovered.late).plus(recovered.elsewhere)
+            objects = self._counts(named, total, recovered, seconds)
+            manifest = self._manifest(draft, dumped, objects, created=view.at, chain_length=chain_length, started=started)
+            self._commit(draft, manifest)  # until here the snapshot does not exist
         return self._result(manifest, objects, started)
 
     def _catch_up(self) -> None:
-        """Copy before the freeze while much is new (DESIGN: catch up first); the rounds are bounded."""
-        for rounds_done in range(self.options.catch_up.rounds):
+        """Copy before the freeze while much is new, as at a first backup or after a long pause; the rounds are bounded."""
+        catch_up, newest = self.options.catch_up, self.history.newest
+        if newest is not None and datetime.now(UTC) - newest.created < catch_up.after_pause:
+            return
+        for rounds_done in range(catch_up.rounds):
             with self.database.frozen() as view:
                 _, new = self._plan(view)
-            if not self.options.catch_up.is_needed(new, rounds_done=rounds_done):
+            if not catch_up.is_needed(new):
                 return
-            self.listener(Note(f"much is new ({new.objects} objects): copying before the dump, round {rounds_done + 1}"))
+            self.listener(
+                Note(f"much is new ({new.objects} objects): copying before the dump, round {rounds_done + 1} of {catch_up.rounds}")
+            )
             self.copied_before = self.copied_before.plus(self._copy(new)[0])
-            plans.forget_all_missing(self.tables)  # the round after the freeze decides what is missing
+            plans.forget_all_missing(self.tables)  # what is missing is decided after the freeze
 
     def _id_at(self, frozen_at: datetime) -> SnapshotId:
         newest = max(filter(None, (self.history.parent, self.copier.journal.run if self.copied_before.objects else None)), default=None)
@@ -183,6 +190,20 @@ class _Run:
         if unknown:
             raise LockstepError(
                 f"the references name the store '{unknown[0]}', which the deployment does not have", hint=f"Add --bucket {unknown[0]}=URL."
+            )
+
+    def _dump(self, draft: Draft, view: FrozenView) -> Dumped:
+        # In a session of its own on the same moment: the first one copies the references out meanwhile.
+        with view.sibling() as sibling:
+            return save_dump(
+                draft,
+                sibling,
+                self.programs,
+                format=self.options.format,
+                jobs=self.options.jobs,
+                work=self.tables.directory,
+                listener=self.listener,
+                stop=self.stop,
             )
 
     def _copy(self, new: plans.NewObjects) -> tuple[Copied, float]:
@@ -212,7 +233,9 @@ class _Run:
     def _prove(self) -> None:
         left = plans.unaccounted(self.tables)
         if left:
-            raise LockstepError(f"{left} referenced objects were neither copied nor found missing", hint="Report this: it is a fault of lockstep.")
+            raise LockstepError(
+                f"{left} referenced objects were neither copied nor found missing", hint="Report this: it is a fault of lockstep."
+            )
 
     def _counts(self, named: references.ReferenceCounts, total: Copied, recovered: Recovered, seconds: float) -> BackupObjects:
         lacking = plans.count_missing(self.tables)
@@ -230,25 +253,25 @@ class _Run:
         )
 
     def _manifest(
-        self, draft: Draft, view: FrozenView, dumped: Dumped, objects: BackupObjects, chain_length: int, seconds: float
+        self, draft: Draft, dumped: Dumped, objects: BackupObjects, *, created: datetime, chain_length: int, started: float
     ) -> Manifest:
         return Manifest(
             repository=self.repository.id,
             snapshot=draft.snapshot,
-            created=view.at,
+            created=created,
             complete=objects.missing == objects.mismatched == 0,
             tag=self.options.tag,
             parent=self.history.parent,
             chain_length=chain_length,
             previous=self.history.previous,
-            database=DatabaseRecord(**asdict(dumped.facts), rows=dumped.rows),
+            database=DatabaseRecord(**asdict(self.facts), rows=dumped.rows),
             dump=dumped.record,
             profile=ProfileRecord(name=self.bound.profile.name, query=self.bound.query),
             stores={name: store.url for name, store in self.deployment.stores.items()},
             objects=ObjectCounts(**{name: getattr(objects, name) for name in ObjectCounts.model_fields}),
             files=(),
-            tools={"lockstep": __version__, "pg_dump": dumped.program_version, "python": sys.version.split()[0]},
-            seconds=round(seconds, 3),
+            tools={"lockstep": __version__, "pg_dump": self.programs.version, "python": sys.version.split()[0]},
+            seconds=round(time.monotonic() - started, 3),
         )
 
     def _commit(self, draft: Draft, manifest: Manifest) -> None:
@@ -267,13 +290,21 @@ class _Run:
 
     def _result(self, manifest: Manifest, objects: BackupObjects, started: float) -> BackupResult:
         lacking = list(plans.missing_now(self.tables, most=MISSING_EXPLAINED))
+        groups: tuple[MissingGroup, ...] = ()
+        if lacking:
+            with self.database.frozen() as view:
+                groups = group_missing(self.bound, view, lacking)
         return BackupResult(
             snapshot=manifest.snapshot,
             complete=manifest.complete,
             created=manifest.created,
             parent=manifest.parent,
             database=BackupDatabase(
-                manifest.database.name, manifest.database.server_version, manifest.dump.format, manifest.dump.size_bytes, manifest.dump.seconds
+                manifest.database.name,
+                manifest.database.server_version,
+                manifest.dump.format,
+                manifest.dump.size_bytes,
+                manifest.dump.seconds,
             ),
             objects=objects,
             requests=as_requests(self.deployment.requests()),
@@ -281,5 +312,5 @@ class _Run:
             seconds=time.monotonic() - started,
             peak_rss=peak_rss_bytes(),
             missing_sample=tuple(each.key for each in lacking[:MISSING_SHOWN]),
-            missing_groups=group_missing(self.bound, self.database, lacking),
+            missing_groups=groups,
         )

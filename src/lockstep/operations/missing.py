@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-from lockstep.deployment.deployment import BoundProfile, Deployment, Rows, explain
+from lockstep.deployment.deployment import BoundProfile, Deployment, Describes, Rows, explain
 from lockstep.errors import ObjectNotFound
 from lockstep.model.inventory import MissingObject, Wanted
 from lockstep.model.results import MissingGroup
@@ -53,12 +54,12 @@ def ask_again(copier: Copier, deployment: Deployment, bound: BoundProfile, datab
     return Recovered(late, elsewhere)
 
 
-def group_missing(bound: BoundProfile, database: Rows, missing: Sequence[MissingObject]) -> tuple[MissingGroup, ...]:
+def group_missing(bound: BoundProfile, view: Describes, missing: Sequence[MissingObject]) -> tuple[MissingGroup, ...]:
     """The missing objects by what the profile knows of them, the largest group first; empty when it knows nothing."""
     counts: Counter[tuple[tuple[str, str], ...]] = Counter()
     for start in range(0, len(missing), _BATCH):
         keys = [each.key for each in missing[start : start + _BATCH]]
-        known = {row["key"]: tuple((name, row[name]) for name in bound.profile.groups) for row in explain(bound, database, keys)}
+        known = {row["key"]: tuple((name, row[name]) for name in bound.profile.groups) for row in explain(bound, view, keys)}
         counts.update(known[key] for key in keys if key in known)
     return tuple(MissingGroup(dict(labels), count) for labels, count in counts.most_common())
 
@@ -72,11 +73,11 @@ def _older_places(store: ObjectStore, keys: Sequence[str], older_keys: Mapping[s
     found: dict[str, tuple[str, str | None]] = {}
     for key in keys:
         try:
-            versions = retrying(lambda key=key: store.list_versions(key))
+            versions = retrying(partial(store.list_versions, key))
             if versions:
                 found[key] = (key, versions[0][0])
             elif key in older_keys:
-                retrying(lambda key=key: store.head(older_keys[key]))
+                retrying(partial(store.head, older_keys[key]))
                 found[key] = (older_keys[key], None)
         except ObjectNotFound:
             continue
@@ -92,7 +93,6 @@ def _older_keys(bound: BoundProfile, database: Rows, keys: Sequence[str]) -> dic
 def _still_referenced(bound: BoundProfile, database: Rows, keys: Sequence[str]) -> set[str]:
     if bound.select is None:
         return set()
-    rows = database.rows(f"SELECT key FROM ({bound.select}) AS r WHERE key = ANY(%(keys)s)", {"keys": list(keys)})  # noqa: S608
+    select = bound.select.replace("%", "%%")  # the profile's own query has no parameters
+    rows = database.rows(f"SELECT key FROM ({select}) AS r WHERE key = ANY(%(keys)s)", {"keys": list(keys)})  # noqa: S608
     return {row[0] for row in rows}
-
-

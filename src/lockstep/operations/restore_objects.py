@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lockstep.errors import BucketNotFound, ConfigurationError
 from lockstep.model.results import RestoredObjects
-from lockstep.objects.retry import retrying
+from lockstep.objects.pages import pages
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, TransferLimits
 from lockstep.operations.browse import load_references
@@ -99,9 +99,12 @@ class ObjectsRestore:
             seconds=time.monotonic() - started,
         )
 
+    def count_missing(self) -> int:
+        """How many objects of the snapshot cannot come back, as far as is known."""
+        return restores.count_unrestorable(self.tables)
+
     def _list_present(self, *, skip: bool) -> None:
         for name, store in self.stores.items():
             restores.add_present(self.tables, name, [])
-            pages = store.list(self.options.prefix) if not skip else iter(())
-            while (page := retrying(lambda pages=pages: next(pages, None))) is not None:
+            for page in () if skip else pages(store, self.options.prefix, stop=self.stop):
                 restores.add_present(self.tables, name, page)

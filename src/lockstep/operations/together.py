@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from lockstep.objects.transfer import Stop
 
@@ -50,7 +50,7 @@ class Together:
 
     def __init__(self, stop: Stop, *, patience_seconds: float = 10.0) -> None:
         self._stop, self._patience = stop, patience_seconds
-        self._tasks: list[Task[object]] = []
+        self._tasks: list[Task[Any]] = []
         self._first: list[BaseException] = []
 
     def start(self, work: Callable[[], Result], *, name: str) -> Task[Result]:
@@ -61,10 +61,10 @@ class Together:
             self._stop.set()
 
         task = Task(work, name, failed)
-        self._tasks.append(task)  # type: ignore[arg-type] - a task of anything is a task of an object
+        self._tasks.append(task)
         return task
 
-    def __enter__(self) -> Together:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

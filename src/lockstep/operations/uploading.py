@@ -40,7 +40,7 @@ class Uploaded:
         )
 
 
-class Damaged(Exception):  # noqa: N818 - it says what was found, not what failed
+class Damaged(Exception):
     """An object of the repository is not what the inventory says; nothing of it may arrive anywhere."""
 
 
@@ -82,7 +82,9 @@ class Uploader:
             try:
                 return retrying(lambda: self._settle(store, entry, present), policy=PATIENT, on_retry=on_retry, stop=self.stop)
             except (Damaged, RepositoryInvalid, ObjectNotFound) as error:
-                self.listener(Note(f"the repository's object '{entry.key}' is {'gone' if isinstance(error, ObjectNotFound) else 'damaged'}"))
+                self.listener(
+                    Note(f"the repository's object '{entry.key}' is {'gone' if isinstance(error, ObjectNotFound) else 'damaged'}")
+                )
                 return MissingObject(entry.store, entry.key, entry.size, "lost")
 
     def _settle(self, store: ObjectStore, entry: InventoryEntry, present: ObjectInfo | None) -> Uploaded:
@@ -121,7 +123,8 @@ class Uploader:
             proven = False
         if self.verify and not proven and not self._read_back(store, entry):
             raise StoreUnreachable(
-                f"the object '{entry.key}' did not arrive at '{store.url}' as it was sent", hint="Check the store, then run the same command again."
+                f"the object '{entry.key}' did not arrive at '{store.url}' as it was sent",
+                hint="Check the store, then run the same command again.",
             )
 
     def _checked(self, entry: InventoryEntry, body: Body) -> Iterator[bytes]:

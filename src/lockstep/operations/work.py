@@ -21,7 +21,9 @@ def work_directory(parent: Path | None) -> Iterator[Path]:
         directory = Path(tempfile.mkdtemp(prefix="lockstep-", dir=parent))
     except OSError as error:
         place = parent or tempfile.gettempdir()
-        raise DiskFailed(f"no work directory can be made in '{place}': {error.strerror}", hint="Name another place with --temp-dir.") from error
+        raise DiskFailed(
+            f"no work directory can be made in '{place}': {error.strerror}", hint="Name another place with --temp-dir."
+        ) from error
     try:
         yield directory
     finally:

@@ -44,6 +44,10 @@ class DumpStream:
             yield chunk
         self.finish()
 
+    def end(self) -> None:
+        """End pg_dump from another thread; whoever takes the chunks is told so."""
+        self._child.kill()
+
     def finish(self) -> None:
         """Wait for the end of pg_dump. Raises its error."""
         self._child.stdout.close()  # a caller that stopped reading must not keep it waiting for ever

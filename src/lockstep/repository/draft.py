@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from lockstep.errors import LockstepError
 from lockstep.model.snapshots import SnapshotId
@@ -20,12 +21,20 @@ from lockstep.repository.repository import CHUNK, Repository
 
 @dataclass(slots=True)
 class Draft:
-    """Files of a snapshot that does not exist yet. Until `commit` nobody sees it; `abandon` removes it."""
+    """Files of a snapshot that does not exist yet. Until `commit` nobody sees it; a `with` that ends without one removes it."""
 
     repository: Repository
     snapshot: SnapshotId
     lock: WriterLock
     files: list[FileEntry] = field(default_factory=list)
+    committed: bool = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        if not self.committed:
+            self.abandon()
 
     def save_stream(self, name: str, chunks: Iterable[bytes]) -> FileEntry:
         """Store bytes of any length as a file of the snapshot; nothing is kept when `chunks` raises."""
@@ -80,6 +89,7 @@ class Draft:
         store.flush()  # what the manifest names must outlast it
         self.lock.check()
         store.write(layout.manifest_path(self.snapshot), data)
+        self.committed = True
         store.flush()
         head = {"snapshot": self.snapshot, "sha256": hashlib.sha256(data).hexdigest()}
         store.write(layout.HEAD, (json.dumps(head, indent=2) + "\n").encode(), overwrite=True)

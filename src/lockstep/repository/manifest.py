@@ -98,7 +98,7 @@ class Previous(_Record):
 class Manifest(_Record):
     """A snapshot. It never holds a secret."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     repository: str
     snapshot: Id
     created: datetime
@@ -137,7 +137,9 @@ def manifest_from_bytes(data: bytes, *, path: str) -> Manifest:
         _check_format(document, path)
         manifest = Manifest.model_validate_json(data)
     except (ValidationError, ValueError, RecursionError) as error:
-        raise RepositoryInvalid(f"'{path}' is not a manifest: {_first(error)}", hint="Run 'lockstep verify' to see what else is damaged.") from error
+        raise RepositoryInvalid(
+            f"'{path}' is not a manifest: {_first(error)}", hint="Run 'lockstep verify' to see what else is damaged."
+        ) from error
     own = f"snapshots/{manifest.snapshot}/"
     if path != f"{own}manifest.json" or not all(entry.path.startswith(own) for entry in manifest.files):
         raise RepositoryInvalid(f"'{path}' speaks of another snapshot", hint="Run 'lockstep verify' to see what else was changed.")

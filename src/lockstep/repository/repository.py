@@ -85,7 +85,9 @@ class Repository:
             size += len(block)
         if size != entry.size or hashing.hexdigest() != entry.sha256:
             target.unlink()
-            raise RepositoryInvalid(f"'{entry.path}' is not what its manifest says", hint="Run 'lockstep verify' to see what else is damaged.")
+            raise RepositoryInvalid(
+                f"'{entry.path}' is not what its manifest says", hint="Run 'lockstep verify' to see what else is damaged."
+            )
         return target
 
     def describe(self, path: str) -> FileEntry:
@@ -140,7 +142,10 @@ def open_or_create(store: ObjectStore, *, now: datetime) -> tuple[Repository, bo
 
 
 def _looks_used(store: ObjectStore) -> bool:
-    return any(page for prefix in (layout.SNAPSHOTS, layout.OBJECTS, layout.INVENTORY) for page in store.list(prefix))
+    try:
+        return any(page for prefix in (layout.SNAPSHOTS, layout.OBJECTS, layout.INVENTORY) for page in store.list(prefix))
+    except BucketNotFound:
+        return False
 
 
 def _blocks(path: Path, shown: str) -> Iterator[bytes]:
@@ -149,7 +154,9 @@ def _blocks(path: Path, shown: str) -> Iterator[bytes]:
             while block := file.read(CHUNK):
                 yield block
     except OSError as error:
-        raise RepositoryInvalid(f"'{shown}' cannot be read: {error.strerror}", hint="Run 'lockstep verify' to see what else is damaged.") from error
+        raise RepositoryInvalid(
+            f"'{shown}' cannot be read: {error.strerror}", hint="Run 'lockstep verify' to see what else is damaged."
+        ) from error
 
 
 def _downloaded(store: ObjectStore, path: str, target: Path) -> Iterator[bytes]:

@@ -47,7 +47,8 @@ _BOTH = (
            "Ask for fewer --jobs, or raise max_connections."),
 )  # fmt: skip
 _DUMP = (
-    _Known(r"permission denied for (\w+(?: \w+)?) \"?([^\"\n]+)\"?", PermissionMissing, 'the user "{user}" may not read {1} "{2}"', "{grant}"),
+    _Known(r"permission denied for (\w+(?: \w+)?) \"?([^\"\n]+)\"?", PermissionMissing,
+           'the user "{user}" may not read {1} "{2}"', "{grant}"),
     _Known(r"affected by row-level security policy for table \"([^\"]+)\"", PermissionMissing,
            'a row-level policy hides rows of table "{1}" from the user "{user}"', "Use a role with BYPASSRLS, or the owner of the table."),
     _Known(r"lock timeout|could not obtain lock", DatabaseFailed, "a table stayed locked",

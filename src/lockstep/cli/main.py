@@ -46,6 +46,7 @@ COMMANDS: Sequence[CommandPlace] = (
     CommandPlace("backup", "lockstep.cli.backup:run_backup", "Record the deployment as it is now, as one new snapshot in the repository."),
     CommandPlace("list", "lockstep.cli.list:run_list", "List the snapshots of a repository."),
     CommandPlace("show", "lockstep.cli.show:run_show", "Show a snapshot, what it references and what it lacks."),
+    CommandPlace("restore", "lockstep.cli.restore:run_restore", "Bring a snapshot back: objects first, the database last."),
 )
 
 _TRUE = ("1", "true", "yes", "on", "t", "y")

@@ -12,16 +12,13 @@ import typer
 
 from lockstep.cli.composition import Session
 from lockstep.cli.screen import Result
-from lockstep.cli.transfer_options import TempDir
+from lockstep.cli.transfer_options import SnapshotName, TempDir
 from lockstep.cli.wiring import open_repository_store
 from lockstep.config.repository import RepositorySettings
 from lockstep.errors import ConfigurationError
 from lockstep.operations.browse import find_snapshot, missing_of, objects_of
 from lockstep.report.manifest import as_text
 
-Snapshot = Annotated[
-    str, typer.Argument(metavar="SNAPSHOT", help="An id, a unique prefix of one, 'latest', or a time: 2026-11-20, '2 days ago'.")
-]
 Missing = Annotated[bool, typer.Option("--missing", help="List the objects that it references and does not have.")]
 Objects = Annotated[bool, typer.Option("--objects", help="List the objects that it references.")]
 JsonLines = Annotated[bool, typer.Option("--jsonl", help="Write a list as JSON lines, one object a line.")]
@@ -30,7 +27,7 @@ JsonLines = Annotated[bool, typer.Option("--jsonl", help="Write a list as JSON l
 def run_show(
     session: Session,
     repository: RepositorySettings,
-    snapshot: Snapshot,
+    snapshot: SnapshotName,
     *,
     missing: Missing = False,
     objects: Objects = False,

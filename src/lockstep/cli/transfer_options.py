@@ -1,4 +1,4 @@
-"""The options of commands that move objects, and the limits that follow from them."""
+"""The options and arguments of commands that work on snapshots and move objects, and the limits that follow from them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import typer
 
 from lockstep.objects.transfer import TransferLimits
 
+SnapshotName = Annotated[
+    str, typer.Argument(metavar="SNAPSHOT", help="An id, a unique prefix of one, 'latest', or a time: 2026-11-20, '2 days ago'.")
+]
 Concurrency = Annotated[
     int | None,
     typer.Option(

@@ -16,14 +16,18 @@ from lockstep.objects.store import ObjectStore, RequestCounts
 class Rows(Protocol):
     """Something that answers queries without changing anything: a database, or a frozen view of it."""
 
-    def rows(self, sql: str, parameters: Mapping[str, Any] | Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+    def rows(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a query."""
+
+
+class Describes(Rows, Protocol):
+    """Something that also tells what a query would give."""
 
     def columns(self, query: str) -> list[tuple[str, str]]:
         """Names and types of the columns that a query gives, without running it."""
 
 
-class CopiesOut(Rows, Protocol):
+class CopiesOut(Describes, Protocol):
     """A frozen view: what is copied out of it belongs to one moment."""
 
     def copy_csv(self, query: str, columns: Sequence[str]) -> Iterator[bytes]:
@@ -60,7 +64,7 @@ class BoundProfile:
         return self.select is None
 
 
-def bind_profile(deployment: Deployment, database: Rows) -> BoundProfile:
+def bind_profile(deployment: Deployment, database: Describes) -> BoundProfile:
     """Find the profile and its query, and see that the query gives the right columns. Nothing is changed.
 
     Raises ConfigurationError when no profile fits, ProfileInvalid when one is at fault.
@@ -85,14 +89,14 @@ def reference_blocks(deployment: Deployment, bound: BoundProfile, view: CopiesOu
         raise _failing(bound.profile, bound.query or "", error) from error
 
 
-def explain(bound: BoundProfile, database: Rows, keys: Sequence[str]) -> list[dict[str, str]]:
+def explain(bound: BoundProfile, view: Describes, keys: Sequence[str]) -> list[dict[str, str]]:
     """What the profile knows about keys: a row has `key` and the profile's groups. Empty when the profile knows nothing, or fails to."""
     query = bound.profile.explain
     if query is None or not keys:
         return []
     try:
-        names = [name for name, _ in database.columns(without_semicolon(query).replace("%(keys)s", "'{}'::text[]"))]
-        found = database.rows(without_semicolon(query), {"keys": list(keys)})
+        names = [name for name, _ in view.columns(without_semicolon(query).replace("%(keys)s", "'{}'::text[]"))]
+        found = view.rows(without_semicolon(query), {"keys": list(keys)})
     except (DatabaseFailed, PermissionMissing):
         return []  # an explanation is a courtesy: what is missing is reported by key all the same
     return [{name: str(value) for name, value in zip(names, row, strict=True)} for row in found]
@@ -116,7 +120,8 @@ def _fitting_query(profile: Profile, database: Rows) -> str:
         if when is None or _asked(lambda query=when: database.rows(query), when, profile)[0][0]:
             return each.query
     raise ProfileInvalid(
-        f"no reference query of the profile '{profile.name}' fits this database", hint="Add a query without 'when' to the profile, or another --app."
+        f"no reference query of the profile '{profile.name}' fits this database",
+        hint="Add a query without 'when' to the profile, or another --app.",
     )
 
 

@@ -63,13 +63,17 @@ def load_profile(name_or_file: str) -> Profile:
     if name_or_file == BUCKET:
         return Profile(name=BUCKET, description="every object in the bucket")
     if name_or_file in BUILT_IN:
-        return _parse((resources.files("lockstep.deployment") / "profiles" / f"{name_or_file}.toml").read_text(encoding="utf-8"), name_or_file)
+        return _parse(
+            (resources.files("lockstep.deployment") / "profiles" / f"{name_or_file}.toml").read_text(encoding="utf-8"), name_or_file
+        )
     path = Path(name_or_file).expanduser()
     try:
         return _parse(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError as error:
         known = ", ".join((*BUILT_IN, BUCKET))
-        raise ProfileInvalid(f"there is no profile '{name_or_file}'", hint=f"Name one of {known}, or the path of a profile file.") from error
+        raise ProfileInvalid(
+            f"there is no profile '{name_or_file}'", hint=f"Name one of {known}, or the path of a profile file."
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ProfileInvalid(f"the profile '{path}' cannot be read: {error}", hint="Check the path and its permissions.") from error
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lockstep.errors import ProfileInvalid
 from lockstep.model.objects import ObjectInfo
+from lockstep.objects.pages import pages
 from lockstep.objects.store import ObjectStore
 
 REFERENCE_COLUMNS = ("store", "key", "size", "etag", "sha256")
@@ -49,7 +50,7 @@ def without_semicolon(query: str) -> str:
 def listed_references(stores: Mapping[str, ObjectStore]) -> Iterator[bytes]:
     """Every object of the stores as CSV blocks, a block a page of the listing."""
     for name, store in stores.items():
-        for page in store.list():
+        for page in pages(store):
             yield _as_csv(name, page)
 
 

@@ -23,7 +23,8 @@ class BackupDatabase:
 @dataclass(frozen=True, slots=True)
 class BackupObjects:
     """The objects' side of a backup. `referenced` = `new` + `reused` + `missing` + `mismatched`; `recovered` of the new ones were not in
-    their place in the store but in an older one; `seconds` is what copying took."""
+    their place in the store but in an older one; `seconds` is what copying took.
+    """
 
     referenced: int
     referenced_bytes: int
@@ -109,7 +110,8 @@ class RestoredDatabase:
 @dataclass(frozen=True, slots=True)
 class RestoredObjects:
     """The objects' side of a restore. `different` objects were under their key with other bytes and were left alone; `missing` ones the
-    snapshot never had, or the repository has lost."""
+    snapshot never had, or the repository has lost.
+    """
 
     uploaded: int
     uploaded_bytes: int
@@ -133,14 +135,15 @@ class RestoreResult:
 
 @dataclass(frozen=True, slots=True)
 class RestorePlan:
-    """What a restore would do; nothing was changed. `steps` are sentences for a person, in their order."""
+    """What a restore would do; nothing was changed. `database_steps` are sentences in their order; sizes in bytes; `missing` objects
+    cannot come back. A side that was not asked for has zeros and None.
+    """
 
     snapshot: str
     created: datetime
-    steps: tuple[str, ...]
     objects: int
     objects_bytes: int
-    already_there: int | None
     missing: int
     database: str | None
     dump_bytes: int
+    database_steps: tuple[str, ...]

@@ -68,7 +68,8 @@ def select_snapshot(wanted: str, snapshots: Sequence[SnapshotTime], *, now: date
     if len(matches) > 1:
         raise SnapshotNotFound(f"{len(matches)} snapshots begin with '{wanted}'", hint="Give more of the id; 'lockstep list' shows them.")
     raise SnapshotNotFound(
-        f"no snapshot '{wanted}'", hint="Name one by id, unique prefix, 'latest' or a time such as 2026-11-20 or '2 days ago'; 'lockstep list' shows them."
+        f"no snapshot '{wanted}'",
+        hint="Name one by id, unique prefix, 'latest' or a time such as 2026-11-20 or '2 days ago'; 'lockstep list' shows them.",
     )
 
 

@@ -52,8 +52,8 @@ class StaticKeys:
         import botocore.session
         from boto3.session import Session
 
-        core = botocore.session.get_session()
-        core.set_config_variable("profile", None)  # a profile in AWS_PROFILE that does not exist is no concern of given keys
+        # Given keys need no profile: a file that cannot be read, or an AWS_PROFILE that does not exist, must not keep them from working.
+        core = botocore.session.Session({"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)})
         core.set_credentials(self.access_key_id, self.secret_access_key, self.session_token)
         return Session(botocore_session=core)
 

@@ -9,11 +9,11 @@ from typing import Any
 import obstore
 from obstore.exceptions import BaseError
 
-from lockstep.errors import LockstepError
+from lockstep.errors import KeyRefused, LockstepError, ObjectNotFound
 from lockstep.model.objects import ObjectAttributes, ObjectInfo
 from lockstep.objects import attributes as spelling
 from lockstep.objects import failures
-from lockstep.objects.failures import Failure, Place
+from lockstep.objects.failures import Place
 from lockstep.objects.limits import HTTP
 
 FAILURES = (BaseError, OSError, ValueError)
@@ -122,10 +122,13 @@ class FastRoad:
         """Delete objects with one request, where the service can."""
         try:
             obstore.delete(self.client, [self.prefix + key for key in keys])
-        except FileNotFoundError:
-            return
         except FAILURES as error:
-            raise self.error(error, keys[0]) from error
+            meaning = self.error(error, keys[0])
+            if not isinstance(meaning, ObjectNotFound):
+                raise meaning from error
+            if len(keys) > 1:  # a service without bulk deletion ends at the first key that is not there
+                for key in keys:
+                    self.delete([key])
 
     def pages(self, prefix: str, after: str | None, until: str | None) -> Iterator[list[ObjectInfo]]:
         """Pages of a listing, with keys as obstore spells them. For services without a better road."""
@@ -145,12 +148,10 @@ class FastRoad:
         except FAILURES as error:
             raise self.error(error, None) from error
 
-    def failure(self, error: BaseException) -> Failure:
-        """What an exception says, before it is decided what it means."""
-        return failures.from_obstore(error)
-
     def error(self, error: BaseException, key: str | None) -> LockstepError:
         """An exception of obstore in our words."""
+        if key is not None and isinstance(error, ValueError):
+            return KeyRefused(f"no request can name the key {key!r}", hint="Rename the object.")
         return failures.decide_error(failures.from_obstore(error), place=self.place, key=key)
 
 

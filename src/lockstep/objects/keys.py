@@ -70,27 +70,45 @@ class Span:
     is_over: Callable[[str], bool]
 
 
-def spans_in_key_order(after: str | None, until: str | None) -> tuple[Span, ...]:
-    """The stretches that hold a range on a service that lists in the order of the keys' bytes, as S3 does: one."""
+def spans_in_key_order(prefix: str, after: str | None, until: str | None) -> tuple[Span, ...]:
+    """The stretches that hold a range on a service that lists in the order of the keys' bytes, as S3 does: one, or none."""
+    if after is not None and not after.startswith(prefix):
+        if after > prefix:
+            return ()
+        after = None
     return (Span(after, lambda key: until is not None and key > until),)
 
 
-def spans_in_directory_order(after: str | None, until: str | None) -> tuple[Span, ...]:
-    """The stretches that hold a range on a service that lists as a walk over directories.
+def spans_in_directory_order(prefix: str, after: str | None, until: str | None) -> tuple[Span, ...]:
+    """The stretches that hold a range of the keys under `prefix` on a service that lists as a walk over directories.
 
     Such a service (SeaweedFS) shows `Acme/1` before `Acme-EU/1`, since it compares `Acme` with `Acme-EU`; S3 shows them the other way
-    round (`-` is less than `/`). It also takes a start at `Acme` to be behind everything in the directory `Acme`. A range of keys is
-    therefore more than one stretch of its listing; together they hold every key of the range, none twice, and keys outside it too.
+    round (`-` is less than `/`). It also takes a start at `Acme` to be behind everything in the directory `Acme`, and shows nothing for a
+    start outside the prefix. A range of keys is therefore more than one stretch of its listing; together they hold every key of the
+    range, none twice, and keys outside it too.
     """
-    start = None if after is None else _directory_start(after)
-    if until is None:
-        return (Span(start, lambda _key: False),)
-    spans = [Span(start, _is_behind(until))]
-    for index in range(len(until) - 1, 0, -1):
-        parent = until[:index]
-        if until[index] == "/" and (after is None or after < parent + "/"):
-            spans.append(Span(parent + "/\U0010ffff", _is_no_sibling(parent)))  # `Acme-EU`, `Acme!`: behind all of `Acme/` in the walk
-    return tuple(spans)
+    spans = [Span(None if after is None else _directory_start(after), _never if until is None else _is_behind(until))]
+    spans.extend(  # `Acme-EU`, `Acme!`: behind all of `Acme/` in the walk
+        Span(parent + "/\U0010ffff", _is_no_sibling(parent)) for parent in _parents(until or "") if after is None or after < parent + "/"
+    )
+    first = prefix.split("/")
+    kept = []
+    for span in spans:
+        start = span.start_after
+        if start is None or start.startswith(prefix):
+            kept.append(span)
+        elif start.split("/") < first:
+            kept.append(Span(None, span.is_over))
+    return tuple(kept)
+
+
+def _parents(key: str) -> list[str]:
+    """The directories above a key, the nearest first."""
+    return [key[:index] for index in range(len(key) - 1, 0, -1) if key[index] == "/"]
+
+
+def _never(_key: str) -> bool:
+    return False
 
 
 def _is_behind(until: str) -> Callable[[str], bool]:

@@ -64,7 +64,7 @@ class LocalStore:
         try:
             return info_of_file(self._paths, key, os.stat(self._paths.existing(key), follow_symlinks=False)), NONE
         except OSError as error:
-            raise self._paths.error(error, key) from error
+            raise self._paths.read_error(error, key) from error
 
     def list(self, prefix: str = "", *, after: str | None = None, until: str | None = None) -> Iterator[list[ObjectInfo]]:
         """Pages of 1,000 in the order of the keys' UTF-8 bytes, in bounded memory however large the directories are."""

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from lockstep.errors import DiskFailed, ObjectNotFound
+from lockstep.errors import DiskFailed
 from lockstep.model.objects import ObjectInfo
 from lockstep.objects.attributes import NONE
 from lockstep.objects.local_paths import Paths
@@ -23,7 +23,7 @@ def open_body(paths: Paths, key: str) -> LocalBody:
     try:
         file = os.open(paths.existing(key), _OPEN)
     except OSError as error:
-        raise paths.error(error, key) from error
+        raise paths.read_error(error, key) from error
     data: bytes | None = None
     try:
         info = info_of_file(paths, key, os.fstat(file))
@@ -43,7 +43,7 @@ def open_body(paths: Paths, key: str) -> LocalBody:
 def info_of_file(paths: Paths, key: str, found: os.stat_result) -> ObjectInfo:
     """What is known of the object. Raises ObjectNotFound for what is not a regular file."""
     if not stat.S_ISREG(found.st_mode):
-        raise ObjectNotFound(f"no object lies under {key!r} in {paths.url}", hint="Check the key.")
+        raise paths.not_found(key)
     return as_info(key, found)
 
 

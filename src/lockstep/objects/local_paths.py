@@ -93,12 +93,20 @@ class Paths:
             f"a file and a directory cannot both be named {key!r}, or a part of it, in {self.root}", hint="Rename one of the objects."
         )
 
+    def read_error(self, error: OSError, key: str) -> LockstepError:
+        """As `error`, for a request that changes nothing: behind a file there is no object."""
+        return self.not_found(key) if isinstance(error, NotADirectoryError) else self.error(error, key)
+
+    def not_found(self, key: str) -> ObjectNotFound:
+        """The error for a key under which there is no regular file."""
+        return ObjectNotFound(f"no object lies under {key!r} in {self.url}", hint="Check the key.")
+
     def error(self, error: OSError, key: str) -> LockstepError:
         """A failure of the operating system in our words."""
         path = f"{self.root}/{key}".rstrip("/")
         match error.errno:
             case errno.ENOENT | errno.ELOOP:
-                return ObjectNotFound(f"no object lies under {key!r} in {self.url}", hint="Check the key.")
+                return self.not_found(key)
             case errno.ENOTDIR | errno.EISDIR | errno.EEXIST | errno.ENOTEMPTY:
                 return self.in_the_way(key)
             case errno.ENAMETOOLONG | errno.EILSEQ:

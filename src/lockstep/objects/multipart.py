@@ -6,6 +6,7 @@ Source: Amazon S3 API reference, CreateMultipartUpload, UploadPart, CompleteMult
 from __future__ import annotations
 
 import hashlib
+import io
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -66,18 +67,19 @@ class _Upload:
 
     def send_parts(self, chunks: Iterable[bytes], limits: StreamLimits) -> None:
         """Send all the parts, a few at a time, in order of their numbers."""
-        waiting: deque[Future[str]] = deque()
+        waiting: deque[tuple[Future[str], IO[bytes]]] = deque()
         with ThreadPoolExecutor(limits.parts_in_flight(1), thread_name_prefix="part") as pool:
             try:
                 for number, part in enumerate(cut_parts(chunks, limits), start=1):
-                    while len(waiting) >= limits.parts_in_flight(number):
-                        self._etags.append(waiting.popleft().result())
                     self._size += part.seek(0, 2)
-                    waiting.append(pool.submit(self._send_part, number, part))
-                self._etags.extend(future.result() for future in waiting)
+                    while len(waiting) >= limits.parts_in_flight(number):
+                        self._etags.append(waiting.popleft()[0].result())
+                    waiting.append((pool.submit(self._send_part, number, part), part))
+                self._etags.extend(future.result() for future, _ in waiting)
             except BaseException:
-                for future in waiting:
-                    future.cancel()
+                for future, part in waiting:
+                    if future.cancel():
+                        part.close()
                 raise
 
     def complete(self, *, create: bool) -> str | None:
@@ -131,20 +133,24 @@ class _Upload:
 def cut_parts(chunks: Iterable[bytes], limits: StreamLimits) -> Iterator[IO[bytes]]:
     """The bytes of `chunks` as files of the lengths that `limits` sets, the last one shorter; at least one."""
     number = 1
-    part = _new_part(limits)
-    room = limits.part_size(number)
-    for chunk in chunks:
-        rest = memoryview(chunk)
-        while len(rest) > room:
-            part.write(rest[:room])
-            rest = rest[room:]
-            yield part
-            number += 1
-            part, room = _new_part(limits), limits.part_size(number)
-        part.write(rest)
-        room -= len(rest)
+    part, room = _new_part(number, limits)
+    try:
+        for chunk in chunks:
+            rest = memoryview(chunk)
+            while len(rest) > room:
+                part.write(rest[:room])
+                rest = rest[room:]
+                yield part
+                number += 1
+                part, room = _new_part(number, limits)
+            part.write(rest)
+            room -= len(rest)
+    except BaseException:
+        part.close()
+        raise
     yield part
 
 
-def _new_part(limits: StreamLimits) -> IO[bytes]:
-    return tempfile.SpooledTemporaryFile(max_size=limits.memory_bytes)
+def _new_part(number: int, limits: StreamLimits) -> tuple[IO[bytes], int]:
+    size = limits.part_size(number)
+    return (io.BytesIO() if size <= limits.memory_bytes else tempfile.TemporaryFile()), size

@@ -53,7 +53,13 @@ def connect(settings: S3Settings, credentials: Credentials) -> Any:
         "s3", endpoint_url=settings.endpoint_url, region_name=settings.region, verify=settings.ca_bundle, config=config
     )
     client.meta.events.register("before-parse.s3.ListObjectsV2", _take_page)
+    client.meta.events.register_last("before-parameter-build.s3", _follow_no_redirect)
     return client
+
+
+def _follow_no_redirect(context: dict[str, Any], **_: object) -> None:
+    """Let a bucket in another region be an error, as with obstore; boto3 would look for the region, at some services without end."""
+    context.get("s3_redirect", {})["redirected"] = True
 
 
 def _take_page(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
@@ -100,7 +106,7 @@ class SecondRoad:
         self.place: Place = settings.place
         self.region = settings.region
         self._requests = requests
-        self._spans: Callable[[str | None, str | None], tuple[Span, ...]] = spans_in_key_order
+        self._spans: Callable[[str, str | None, str | None], tuple[Span, ...]] = spans_in_key_order
 
     def read(self, key: str, version: str | None) -> SecondBody:
         """Begin to read an object."""
@@ -137,7 +143,7 @@ class SecondRoad:
         """
         spans, has_yielded = self._spans, False
         lower, upper = (None if bound is None else self.prefix + bound for bound in (after, until))
-        for span in spans(lower, upper):
+        for span in spans(self.prefix + prefix, lower, upper):
             previous = ""
             for objects in self._span(self.prefix + prefix, span):
                 previous = self._note_order(objects, previous)

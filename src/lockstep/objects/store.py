@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import threading
 from collections.abc import Iterable, Iterator
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -53,10 +53,10 @@ class Body(Protocol):
     def attributes(self) -> ObjectAttributes:
         """Content type, user metadata and the like."""
 
-    def bytes(self) -> bytes:
+    def bytes(self) -> builtins.bytes:
         """All the bytes at once. Raises StoreUnreachable when the connection breaks off."""
 
-    def chunks(self, size: int) -> Iterator[bytes]:
+    def chunks(self, size: int) -> Iterator[builtins.bytes]:
         """The bytes in pieces of at least `size` bytes (the last may be shorter), never all in memory."""
 
 
@@ -103,7 +103,7 @@ class ObjectStore(Protocol):
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects, in bulk where the service can. A key that is not there is no error."""
 
-    def list_versions(self, key: str) -> list[tuple[str, ObjectInfo]]:
+    def list_versions(self, key: str) -> builtins.list[tuple[str, ObjectInfo]]:
         """Older versions of one object that still have bytes, newest first, as (version id, info). Empty without versioning."""
 
     def flush(self) -> None:

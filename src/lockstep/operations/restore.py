@@ -117,15 +117,21 @@ def _prepared(
                 ObjectsRestore(repository, manifest, target.stores, tables, options.objects, listener, stop)
                 if options.with_objects
                 else None,
-                _database_side(repository, manifest, target, tables, options, listener) if options.with_database else None,
+                _database_side(repository, manifest, target, tables, options, listener, stop) if options.with_database else None,
             )
         finally:
             tables.close()
 
 
 def _database_side(
-    repository: Repository, manifest: Manifest, target: RestoreTarget, tables: Tables, options: RestoreOptions, listener: Listener
+    repository: Repository,
+    manifest: Manifest,
+    target: RestoreTarget,
+    tables: Tables,
+    options: RestoreOptions,
+    listener: Listener,
+    stop: Stop,
 ) -> DatabaseRestore:
     if target.database is None:
         raise ConfigurationError("no target database is named", hint="Name it with --database, or restore with --only objects.")
-    return DatabaseRestore(repository, manifest, target.database, tables, options.database, listener, now=datetime.now(UTC))
+    return DatabaseRestore(repository, manifest, target.database, tables, options.database, listener, stop, datetime.now(UTC))

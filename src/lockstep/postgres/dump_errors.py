@@ -75,6 +75,8 @@ _RESTORE = (
            "Restore as a superuser, or create the extension beforehand and restore with --in-place."),
     _Known(r"permission denied (?:for|to) ([^\n]+)", PermissionMissing, 'the user "{user}" may not do this: permission denied for {1}',
            "Restore as the owner of the database or as a superuser."),
+    _Known(r"(syntax error at [^\n]*)(?:\n(?:psql:[^\n]*)?LINE \d+: ([^\n]*))?", RestoreFailed,
+           "the server does not understand the dump: {1}: {2}", "Restore into a server that is not older than the one that was dumped."),
     _Known(r"unsupported version \(([\d.]+)\) in file header", ClientToolFailed, "pg_restore is too old for the archive (version {1})",
            "Install newer client programs."),
     _Known(r"unrecognized configuration parameter \"([^\"]+)\"", RestoreFailed, 'the server does not know the setting "{1}"',

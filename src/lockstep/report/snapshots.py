@@ -58,4 +58,4 @@ def _cells(row: SnapshotRow) -> tuple[str, ...]:
 
 
 def _aligned(text: str, width: int, column: int) -> str:
-    return text.rjust(width) if 2 <= column <= 6 else text.ljust(width)  # noqa: PLR2004 - the columns of numbers
+    return text.rjust(width) if 2 <= column <= 6 else text.ljust(width)

@@ -34,7 +34,7 @@ def manifest_path(snapshot: SnapshotId) -> str:
 def snapshot_of_manifest(path: str) -> SnapshotId | None:
     """The snapshot whose manifest a path names, or None when the path names something else."""
     parts = path.split("/")
-    if len(parts) == 3 and parts[0] == "snapshots" and parts[2] == "manifest.json" and is_snapshot_id(parts[1]):  # noqa: PLR2004
+    if len(parts) == 3 and parts[0] == "snapshots" and parts[2] == "manifest.json" and is_snapshot_id(parts[1]):
         return SnapshotId(parts[1])
     return None
 

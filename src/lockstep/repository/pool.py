@@ -16,7 +16,7 @@ from lockstep.objects.transfer import TransferLimits
 from lockstep.repository.layout import is_odd_path, odd_path, own_path
 
 
-class WrongBytes(Exception):  # noqa: N818 - it says what arrived, not what failed
+class WrongBytes(Exception):
     """What arrived is not the object that is meant; nothing was kept."""
 
     def __init__(self, why: WhyMissing) -> None:

@@ -91,7 +91,8 @@ def translated(what: str, path: Path) -> Iterator[None]:
         yield
     except duckdb.OutOfMemoryException as error:
         raise DiskFailed(
-            f"{what} '{path}' has no room left for sorting and comparing", hint="Free some room there, or name another place with --temp-dir."
+            f"{what} '{path}' has no room left for sorting and comparing",
+            hint="Free some room there, or name another place with --temp-dir.",
         ) from error
     except duckdb.IOException as error:
         if "No space left" in str(error):

@@ -57,7 +57,8 @@ class NewObjects:
 
 def plan_new(tables: Tables, *, compare_etags: bool) -> NewObjects:
     """Fill the table `wanted` with the references of `references_now` that the inventory does not have, and `aside` with those of them
-    that cannot lie under their own key because of another key."""
+    that cannot lie under their own key because of another key.
+    """
     if compare_etags:
         inventory.find_versioned(tables)
     kept = _NEWEST_VERSIONS if compare_etags else "inventory"
@@ -131,7 +132,9 @@ def count_new(tables: Tables) -> int:
 def unaccounted(tables: Tables) -> int:
     """How many of `wanted` are neither in `journal` nor in `missing_now`: the proof, which must give 0."""
     return int(
-        tables.row("SELECT count(*) FROM wanted ANTI JOIN (SELECT store, key FROM journal UNION ALL SELECT store, key FROM missing_now) USING (store, key)")[0]
+        tables.row(
+            "SELECT count(*) FROM wanted ANTI JOIN (SELECT store, key FROM journal UNION ALL SELECT store, key FROM missing_now) USING (store, key)"
+        )[0]
     )
 
 

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from lockstep.errors import LockstepError
     from lockstep.model.addresses import DatabaseAddress, StoreAddress
     from lockstep.objects.open import open_store
-    from lockstep.operations.backup import BackupOptions, backup
+    from lockstep.operations.backup import backup
+    from lockstep.operations.backup_options import BackupOptions
     from lockstep.operations.browse import find_snapshot, list_snapshots
     from lockstep.operations.restore import RestoreOptions, RestoreTarget, restore
 
 _PLACES = {
-    "BackupOptions": "lockstep.operations.backup",
+    "BackupOptions": "lockstep.operations.backup_options",
     "DatabaseAddress": "lockstep.model.addresses",
     "Deployment": "lockstep.deployment.deployment",
     "LockstepError": "lockstep.errors",

@@ -14,7 +14,8 @@ from lockstep.cli.wiring import open_deployment, open_repository_store
 from lockstep.config.deployment import DeploymentSettings
 from lockstep.config.repository import RepositorySettings
 from lockstep.errors import ConfigurationError
-from lockstep.operations.backup import BackupOptions, backup
+from lockstep.operations.backup import backup
+from lockstep.operations.backup_options import BackupOptions
 from lockstep.operations.plan_backup import plan_backup
 from lockstep.report import backup as report
 

@@ -7,20 +7,21 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 
 from lockstep.deployment.deployment import BoundProfile, Deployment, bind_profile, reference_blocks
-from lockstep.errors import LockstepError, RepositoryInvalid
-from lockstep.model.database import DatabaseFacts, DumpFormat
+from lockstep.errors import LockstepError
+from lockstep.model.database import DatabaseFacts
 from lockstep.model.results import BackupDatabase, BackupObjects, BackupResult, MissingGroup
 from lockstep.model.snapshots import SnapshotId, new_snapshot_id
 from lockstep.objects.store import ObjectStore
-from lockstep.objects.transfer import Stop, TransferLimits
+from lockstep.objects.transfer import Stop
+from lockstep.operations.backup_options import BackupOptions
 from lockstep.operations.copying import STAGE, Copied, Copier
 from lockstep.operations.counting import as_requests, peak_rss_bytes
 from lockstep.operations.dumping import Dumped, save_dump
 from lockstep.operations.missing import Recovered, ask_again, group_missing
+from lockstep.operations.recording import save_missing, save_references
 from lockstep.operations.together import Together
 from lockstep.operations.work import work_directory
 from lockstep.postgres.connection import Database, open_database
@@ -28,7 +29,7 @@ from lockstep.postgres.frozen import FrozenView
 from lockstep.postgres.programs import Programs, find_programs
 from lockstep.progress import SILENT, Listener, Note, StageEnded, StageStarted
 from lockstep.repository.draft import Draft, reclaim
-from lockstep.repository.history import History, inventory_files, read_history, references_file
+from lockstep.repository.history import History, inventory_files, read_history
 from lockstep.repository.journal import Journal
 from lockstep.repository.locks import WriterLock, writer_lock
 from lockstep.repository.manifest import DatabaseRecord, Manifest, ObjectCounts, ProfileRecord
@@ -42,36 +43,6 @@ MISSING_SHOWN = 100
 
 MISSING_EXPLAINED = 10_000
 """For how many missing objects the groups are asked of the database."""
-
-
-@dataclass(frozen=True, slots=True)
-class CatchUp:
-    """When objects are copied before the freeze, so that the snapshot is minutes old at its end however long the copying took."""
-
-    from_objects: int = 100_000
-    from_bytes: int = 8 << 30
-    """Below both, what is new is copied within minutes: the freeze comes first and the dump overlaps the copying."""
-    rounds: int = 5
-    """Writers that are faster than the copying must not keep the freeze from coming."""
-    after_pause: timedelta = timedelta(days=7)
-    """When the newest snapshot is younger, little can be new, and looking beforehand would read all references twice."""
-
-    def is_needed(self, new: plans.NewObjects) -> bool:
-        """True when a round should come before the freeze."""
-        return new.objects > self.from_objects or new.size_bytes > self.from_bytes
-
-
-@dataclass(frozen=True, slots=True)
-class BackupOptions:
-    """What the operator can choose. `jobs` needs the format `directory`; `temporary` is where tables are compared."""
-
-    format: DumpFormat = "custom"
-    jobs: int = 1
-    fail_fast: bool = False
-    tag: str | None = None
-    limits: TransferLimits = field(default_factory=TransferLimits)
-    catch_up: CatchUp = field(default_factory=CatchUp)
-    temporary: Path | None = None
 
 
 def backup(
@@ -148,7 +119,7 @@ class _Run:
                     dumping = work.start(lambda: self._dump(draft, view), name="dump")
                     named, new = self._plan(view)
                     copying = work.start(lambda: self._copy(new), name="objects")  # objects may be read as soon as the moment is frozen
-                    chain_length = self._save_references(draft)
+                    chain_length = save_references(draft, self.history, self.tables, listener=self.listener)
                     dumped = dumping.result()
                 copied, seconds = copying.result()
             recovered = ask_again(self.copier, self.deployment, self.bound, self.database)
@@ -213,23 +184,6 @@ class _Run:
         self.listener(StageEnded(STAGE))
         return copied, time.monotonic() - started
 
-    def _save_references(self, draft: Draft) -> int:
-        """Store the references as changes against the parent, or in full; returns the length of the chain before them."""
-        made, length = self.tables.directory / "references.parquet", self.history.next_chain_length
-        if length > 0 and self.history.newest is not None:
-            try:
-                links = self.repository.chain(self.history.newest)
-                files = [self.repository.local_copy(references_file(link), self.tables.directory) for link in links]
-                references.replay(self.tables, files, into="references_before")
-                references.save_changes(self.tables, made, since="references_before")
-            except RepositoryInvalid as error:
-                self.listener(Note(f"{error.message}; the references are stored in full again", level="warning"))
-                length = 0
-        if length == 0:
-            references.save_full(self.tables, made)
-        draft.save_file("references.parquet", made)
-        return length
-
     def _prove(self) -> None:
         left = plans.unaccounted(self.tables)
         if left:
@@ -276,17 +230,10 @@ class _Run:
 
     def _commit(self, draft: Draft, manifest: Manifest) -> None:
         if not manifest.complete:
-            self._save_missing(draft)
+            save_missing(draft, self.history, self.tables, listener=self.listener)
         segments, replaced = self.copier.journal.close()
         named = (*self.history.leftovers, *(self.repository.describe(path) for path in segments))
         draft.commit(manifest.model_copy(update={"files": tuple(draft.files), "inventory": named}), replaced=replaced)
-
-    def _save_missing(self, draft: Draft) -> None:
-        made = self.tables.directory / "missing.parquet"
-        before = self.history.newest.file("missing.parquet") if self.history.newest else None
-        earlier = self.repository.local_copy(before, self.tables.directory) if before else None
-        plans.save_missing(self.tables, made, snapshot=draft.snapshot, before=earlier)
-        draft.save_file("missing.parquet", made)
 
     def _result(self, manifest: Manifest, objects: BackupObjects, started: float) -> BackupResult:
         lacking = list(plans.missing_now(self.tables, most=MISSING_EXPLAINED))

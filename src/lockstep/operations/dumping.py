@@ -1,5 +1,6 @@
 """The database's side of a backup: the dump, read back while it is written, and what proves a restore of it later."""
 
+# ruff: noqa: A002 - `format` is what the command line and the manifest call it
 from __future__ import annotations
 
 import threading

@@ -1,4 +1,4 @@
-"""What is asked before an object counts as missing: is it there now, is it elsewhere, and is its row still there?"""
+"""Asks, before an object counts as missing: is it there now, is it elsewhere, and is its row still there."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _older_places(store: ObjectStore, keys: Sequence[str], older_keys: Mapping[s
 def _older_keys(bound: BoundProfile, database: Rows, keys: Sequence[str]) -> dict[str, str]:
     if bound.profile.older_keys is None:
         return {}
-    return {key: older for key, older in database.rows(bound.profile.older_keys, {"keys": list(keys)})}
+    return dict(database.rows(bound.profile.older_keys, {"keys": list(keys)}))
 
 
 def _still_referenced(bound: BoundProfile, database: Rows, keys: Sequence[str]) -> set[str]:

@@ -6,7 +6,7 @@ from lockstep.deployment.deployment import Deployment, bind_profile, reference_b
 from lockstep.errors import RepositoryNotFound
 from lockstep.model.results import BackupPlan
 from lockstep.objects.store import ObjectStore
-from lockstep.operations.backup import BackupOptions
+from lockstep.operations.backup_options import BackupOptions
 from lockstep.operations.work import work_directory
 from lockstep.postgres.connection import open_database
 from lockstep.repository.history import all_segments

@@ -84,7 +84,11 @@ class DatabaseRestore:
         """Restore, prove, and make visible. When it fails, the target's database is as it was."""
         started = time.monotonic()
         self.listener(StageStarted(STAGE, total=self.manifest.dump.size_bytes))
-        replaced = self._in_place() if self.options.in_place else self._beside()
+        replaced = None
+        if self.options.in_place:
+            self._in_place()
+        else:
+            replaced = self._beside()
         self.listener(StageEnded(STAGE))
         return RestoredDatabase(self.name, replaced, time.monotonic() - started)
 
@@ -139,13 +143,11 @@ class DatabaseRestore:
 
     def _prove(self, dbname: str) -> None:
         """The restored database has the snapshot's rows and references, or RestoreFailed."""
-        rows = row_counts(self.address, dbname)
-        wrong = sorted(
-            table for table in rows.keys() | self.manifest.database.rows.keys() if rows.get(table) != self.manifest.database.rows.get(table)
-        )
+        found, expected = row_counts(self.address, dbname), self.manifest.database.rows
+        wrong = sorted(table for table in found.keys() | expected.keys() if found.get(table) != expected.get(table))
         if wrong:
             raise RestoreFailed(
-                f"the restored table {wrong[0]} has {rows.get(wrong[0], 'no')} rows, and the snapshot says {self.manifest.database.rows.get(wrong[0], 'none')}",
+                f"the restored table {wrong[0]} has {found.get(wrong[0], 'no')} rows; the snapshot says {expected.get(wrong[0], 'none')}",
                 hint="Run 'lockstep verify' on the snapshot; the target's database was not changed.",
             )
         query = self.manifest.profile.query
@@ -205,7 +207,8 @@ class DatabaseRestore:
         yield f"rename the new database to {target.name}, in the same step"
 
     def _prepared(self) -> tuple[Path, Programs, TargetState]:
-        assert self._archive is not None and self._programs is not None and self._target is not None, "prepare comes first"
+        if self._archive is None or self._programs is None or self._target is None:
+            raise AssertionError("prepare comes first")
         return self._archive, self._programs, self._target
 
     def _tick(self) -> None:

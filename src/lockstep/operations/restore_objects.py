@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lockstep.errors import BucketNotFound, ConfigurationError
@@ -36,7 +36,7 @@ class ObjectsOptions:
     verify: bool = True
     create_bucket: bool = False
     list_missing: Path | None = None
-    limits: TransferLimits = TransferLimits()
+    limits: TransferLimits = field(default_factory=TransferLimits)
 
 
 @dataclass(slots=True)

@@ -32,12 +32,12 @@ def as_document(result: BackupResult) -> Mapping[str, object]:
 def as_text(result: BackupResult) -> str:
     """A few lines: the snapshot, the two sides, and what is missing."""
     database, objects = result.database, result.objects
+    dump = f"{as_bytes(database.bytes)} as {database.format}"
+    new = f"{as_count(objects.new)} new ({as_bytes(objects.copied_bytes)} copied), {as_count(objects.reused)} already in the repository"
     lines = [
         f"snapshot {result.snapshot} is {'complete' if result.complete else 'NOT complete'} ({as_duration(result.seconds)})",
-        f"  database  {database.name} of PostgreSQL {database.server_version}: {as_bytes(database.bytes)} as {database.format}, "
-        f"{as_duration(database.seconds)}",
-        f"  objects   {as_count(objects.referenced)} referenced ({as_bytes(objects.referenced_bytes)}): {as_count(objects.new)} new "
-        f"({as_bytes(objects.copied_bytes)} copied), {as_count(objects.reused)} already in the repository",
+        f"  database  {database.name} of PostgreSQL {database.server_version}: {dump}, {as_duration(database.seconds)}",
+        f"  objects   {as_count(objects.referenced)} referenced ({as_bytes(objects.referenced_bytes)}): {new}",
         f"  requests  {_requests(result)}",
     ]
     if objects.recovered:
@@ -54,11 +54,11 @@ def plan_as_document(plan: BackupPlan) -> Mapping[str, object]:
 
 def plan_as_text(plan: BackupPlan) -> str:
     """What a backup would do, for a person."""
+    referenced = f"{as_count(plan.referenced)} referenced ({as_bytes(plan.referenced_bytes)})"
     lines = [
         "a backup now would",
         f"  dump      the database {plan.database} ({as_bytes(plan.database_bytes)} on the server)",
-        f"  copy      {as_counted(plan.new, 'new object')} ({as_bytes(plan.new_bytes)}) of {as_count(plan.referenced)} referenced "
-        f"({as_bytes(plan.referenced_bytes)})",
+        f"  copy      {as_counted(plan.new, 'new object')} ({as_bytes(plan.new_bytes)}) of {referenced}",
         f"  send      about {as_counted(plan.requests, 'request')} to the stores",
     ]
     if plan.room_left is not None:

@@ -1,0 +1,41 @@
+"""What an operator can choose for a backup, and when copying comes before the dump."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from lockstep.model.database import DumpFormat
+from lockstep.objects.transfer import TransferLimits
+from lockstep.tables import plans
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUp:
+    """When objects are copied before the freeze, so that the snapshot is minutes old at its end however long the copying took."""
+
+    from_objects: int = 100_000
+    from_bytes: int = 8 << 30
+    """Below both, what is new is copied within minutes: the freeze comes first and the dump overlaps the copying."""
+    rounds: int = 5
+    """Writers that are faster than the copying must not keep the freeze from coming."""
+    after_pause: timedelta = timedelta(days=7)
+    """When the newest snapshot is younger, little can be new, and looking beforehand would read all references twice."""
+
+    def is_needed(self, new: plans.NewObjects) -> bool:
+        """True when a round should come before the freeze."""
+        return new.objects > self.from_objects or new.size_bytes > self.from_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BackupOptions:
+    """What the operator can choose. `jobs` needs the format `directory`; `temporary` is where tables are compared."""
+
+    format: DumpFormat = "custom"
+    jobs: int = 1
+    fail_fast: bool = False
+    tag: str | None = None
+    limits: TransferLimits = field(default_factory=TransferLimits)
+    catch_up: CatchUp = field(default_factory=CatchUp)
+    temporary: Path | None = None

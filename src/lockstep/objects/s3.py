@@ -188,7 +188,7 @@ class S3ObjectStore:
         self._second().create_bucket()
 
     def check_reachable(self) -> None:
-        """List one key: the answer tells a missing bucket, a missing right and a missing server apart."""
+        """Ask for the bucket: the answer tells a missing bucket, a missing right and a missing server apart."""
         self._second().check_reachable()
 
     def local_file(self, key: str) -> Path | None:  # noqa: ARG002 - the interface's

@@ -194,10 +194,16 @@ class SecondRoad:
             raise self.error(error, None) from error
 
     def check_reachable(self) -> None:
-        """Send the smallest request whose refusal says why."""
-        self._requests.add("list")
-        with self.errors(None):
-            self.client.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1)
+        """Ask for the bucket. Only when that is refused, list one key: the refusal of a HEAD has no words."""
+        self._requests.add("head")
+        try:
+            self.client.head_bucket(Bucket=self.bucket)
+        except ClientError:
+            self._requests.add("list")
+            with self.errors(None):
+                self.client.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1)
+        except (BotoCoreError, OSError) as error:
+            raise self.error(error, None) from error
 
     def error(self, error: BaseException, key: str | None) -> LockstepError:
         """An exception of botocore in our words."""

@@ -12,9 +12,10 @@ from lockstep.errors import SnapshotNotFound
 
 SnapshotId = NewType("SnapshotId", str)
 
-_ID = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-f]{8})")
-_AGO = re.compile(r"(\d+)\s*(second|minute|hour|day|week|month|year)s?(?:\s+ago)?")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
+_AGO = re.compile(r"([0-9]{1,12})\s*(second|minute|hour|day|week|month|year)s?(?:\s+ago)?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TO_THE_SECOND = re.compile(r".{10}[ T][0-9]{2}:?[0-9]{2}:?[0-9]{2}(?![.,0-9])")
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 7 * 86400, "month": 30 * 86400, "year": 365 * 86400}
 _LARGEST_SUFFIX = 0xFFFFFFFF
 
@@ -51,7 +52,8 @@ def new_snapshot_id(frozen_at: datetime, *, newest: SnapshotId | None, randomnes
 def select_snapshot(wanted: str, snapshots: Sequence[SnapshotTime], *, now: datetime, zone: tzinfo) -> SnapshotId:
     """The one snapshot that a person means: an id, a unique prefix of one, `latest`, or a time (the newest at or before it).
 
-    `snapshots` are in any order. A bare date means the whole of that day in `zone`; a time without zone is in `zone`.
+    `snapshots` are in any order. A bare date means the whole of that day in `zone`, a time to the second the whole of that second (which is
+    how times of snapshots are shown); a time without zone is in `zone`.
     Raises SnapshotNotFound when none or more than one answers.
     """
     text = wanted.strip()
@@ -85,7 +87,10 @@ def _newest_at(moment: datetime, snapshots: Sequence[SnapshotTime], *, wanted: s
 
 def _as_moment(text: str, *, now: datetime, zone: tzinfo) -> datetime | None:
     if ago := _AGO.fullmatch(text.lower()):
-        return now - timedelta(seconds=int(ago[1]) * _SECONDS[ago[2]])
+        try:
+            return now - timedelta(seconds=int(ago[1]) * _SECONDS[ago[2]])
+        except OverflowError:  # before the year 1
+            return None
     if text.lower() == "yesterday":
         text = (now.astimezone(zone) - timedelta(days=1)).date().isoformat()
     if not _DATE.match(text):  # `20261120T12` is the beginning of an id, not a time
@@ -96,4 +101,6 @@ def _as_moment(text: str, *, now: datetime, zone: tzinfo) -> datetime | None:
         return None
     if len(text) == len("2026-11-20"):
         moment = datetime.combine(moment.date(), time.max)
+    elif _TO_THE_SECOND.match(text):
+        moment = moment.replace(microsecond=999_999)
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)

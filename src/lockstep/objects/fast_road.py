@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError
 
-from lockstep.errors import KeyRefused, LockstepError, ObjectNotFound
+from lockstep.errors import KeyRefused, LockstepError, ObjectNotFound, StoreUnreachable
 from lockstep.model.objects import ObjectAttributes, ObjectInfo
 from lockstep.objects import attributes as spelling
 from lockstep.objects import failures
@@ -73,7 +73,8 @@ class FastBody:
         try:
             for chunk in self._result.stream(min_chunk_size=size):
                 received += len(chunk)
-                yield bytes(chunk)
+                if chunk:
+                    yield bytes(chunk)
         except FAILURES as error:
             raise self._road.error(error, self._key) from error
         if received != self._meta["size"]:
@@ -152,7 +153,10 @@ class FastRoad:
         """An exception of obstore in our words."""
         if key is not None and isinstance(error, ValueError):
             return KeyRefused(f"no request can name the key {key!r}", hint="Rename the object.")
-        return failures.decide_error(failures.from_obstore(error), place=self.place, key=key)
+        meaning = failures.decide_error(failures.from_obstore(error), place=self.place, key=key)
+        if key is not None and isinstance(error, AlreadyExistsError) and type(meaning) is StoreUnreachable:
+            return failures.object_exists(self.place, key)  # Azure says so with a 409 and a code of its own
+        return meaning
 
 
 def as_info(key: str, meta: Any) -> ObjectInfo:

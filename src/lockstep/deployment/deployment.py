@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -30,8 +30,8 @@ class Describes(Rows, Protocol):
 class CopiesOut(Describes, Protocol):
     """A frozen view: what is copied out of it belongs to one moment."""
 
-    def copy_csv(self, query: str, columns: Sequence[str]) -> Iterator[bytes]:
-        """The named columns of a query as blocks of CSV."""
+    def copy_csv(self, query: str, columns: Sequence[str]) -> Generator[bytes, None, int]:
+        """The named columns of a query as blocks of CSV; the generator returns how many rows there were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +78,15 @@ def bind_profile(deployment: Deployment, database: Describes) -> BoundProfile:
     return BoundProfile(profile, query, reference_select(query, columns, default_store=default))
 
 
-def reference_blocks(deployment: Deployment, bound: BoundProfile, view: CopiesOut) -> Iterator[bytes]:
-    """The references as CSV blocks: copied out of the view, or listed. Raises ProfileInvalid when the query fails on the way."""
+def reference_blocks(deployment: Deployment, bound: BoundProfile, view: CopiesOut) -> Generator[bytes, None, int]:
+    """The references as CSV blocks: copied out of the view, or listed; the generator returns how many there were.
+
+    Raises ProfileInvalid when the query fails on the way.
+    """
     if bound.select is None:
-        yield from listed_references(deployment.stores)
-        return
+        return (yield from listed_references(deployment.stores))
     try:
-        yield from view.copy_csv(bound.select, REFERENCE_COLUMNS)
+        return (yield from view.copy_csv(bound.select, REFERENCE_COLUMNS))
     except DatabaseFailed as error:
         raise _failing(bound.profile, bound.query or "", error) from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 
 from lockstep.errors import ProfileInvalid
 from lockstep.model.objects import ObjectInfo
@@ -47,11 +47,14 @@ def without_semicolon(query: str) -> str:
     return query.strip().rstrip(";").rstrip()
 
 
-def listed_references(stores: Mapping[str, ObjectStore]) -> Iterator[bytes]:
-    """Every object of the stores as CSV blocks, a block a page of the listing."""
+def listed_references(stores: Mapping[str, ObjectStore]) -> Generator[bytes, None, int]:
+    """Every object of the stores as CSV blocks, a block a page of the listing; the generator returns how many there were."""
+    count = 0
     for name, store in stores.items():
         for page in pages(store):
+            count += len(page)
             yield _as_csv(name, page)
+    return count
 
 
 def _faults(columns: Sequence[tuple[str, str]]) -> list[str]:

@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from lockstep.deployment.deployment import BoundProfile, Deployment, bind_profile, reference_blocks
 from lockstep.errors import LockstepError
@@ -94,20 +95,15 @@ class _Run:
     listener: Listener
     stop: Stop
     history: History = field(init=False)
-    copier: Copier = field(init=False)
+    segments: list[Path] = field(init=False)
+    copier: Copier | None = None
     copied_before: Copied = field(default_factory=Copied)
 
     def __post_init__(self) -> None:
         """Reclaim what a stopped run left, and begin where it ended."""
         reclaim(self.repository, listener=self.listener)
         self.history = read_history(self.repository, listener=self.listener)
-        run = new_snapshot_id(datetime.now(UTC), newest=self.history.parent, randomness=secrets.randbits(32))
-        inventory.create(
-            self.tables, inventory_files(self.repository, self.history, self.tables.directory, listener=self.listener), run=run
-        )
-        journal = Journal(self.repository.store, self.tables, run)
-        options, stores = self.options, self.deployment.stores
-        self.copier = Copier(stores, self.repository, self.tables, journal, options.limits, self.stop, self.listener, options.fail_fast)
+        self.segments = inventory_files(self.repository, self.history, self.tables.directory, listener=self.listener)
 
     def make_snapshot(self, started: float) -> BackupResult:
         """Freeze, dump and copy; then ask again for what is missing, prove that nothing is unaccounted for, and commit."""
@@ -115,19 +111,22 @@ class _Run:
         with ExitStack() as undo:
             with Together(self.stop) as work:
                 with self.database.frozen() as view:  # one moment for the dump and for the references
-                    draft = undo.enter_context(Draft(self.repository, self._id_at(view.at), self.lock))
+                    draft = undo.enter_context(Draft(self.repository, self._name(view.at), self.lock))
+                    copier = self._copier(draft.snapshot)
                     dumping = work.start(lambda: self._dump(draft, view), name="dump")
                     named, new = self._plan(view)
-                    copying = work.start(lambda: self._copy(new), name="objects")  # objects may be read as soon as the moment is frozen
+                    copying = work.start(
+                        lambda: self._copy(copier, new), name="objects"
+                    )  # objects may be read as soon as the moment is frozen
                     chain_length = save_references(draft, self.history, self.tables, listener=self.listener)
                     dumped = dumping.result()
                 copied, seconds = copying.result()
-            recovered = ask_again(self.copier, self.deployment, self.bound, self.database)
+            recovered = ask_again(copier, self.deployment, self.bound, self.database)
             self._prove()
             total = self.copied_before.plus(copied).plus(recovered.late).plus(recovered.elsewhere)
             objects = self._counts(named, total, recovered, seconds)
             manifest = self._manifest(draft, dumped, objects, created=view.at, chain_length=chain_length, started=started)
-            self._commit(draft, manifest)  # until here the snapshot does not exist
+            self._commit(draft, manifest, copier.journal)  # until here the snapshot does not exist
         return self._result(manifest, objects, started)
 
     def _catch_up(self) -> None:
@@ -137,21 +136,32 @@ class _Run:
             return
         for rounds_done in range(catch_up.rounds):
             with self.database.frozen() as view:
+                copier = self._copier(self._name(view.at))
                 _, new = self._plan(view)
             if not catch_up.is_needed(new):
                 return
             self.listener(
                 Note(f"much is new ({new.objects} objects): copying before the dump, round {rounds_done + 1} of {catch_up.rounds}")
             )
-            self.copied_before = self.copied_before.plus(self._copy(new)[0])
+            self.copied_before = self.copied_before.plus(self._copy(copier, new)[0])
             plans.forget_all_missing(self.tables)  # what is missing is decided after the freeze
 
-    def _id_at(self, frozen_at: datetime) -> SnapshotId:
-        newest = max(filter(None, (self.history.parent, self.copier.journal.run if self.copied_before.objects else None)), default=None)
+    def _name(self, frozen_at: datetime) -> SnapshotId:
+        """The id of a run or of its snapshot: later than all before it, since an inventory's row belongs to the snapshots from its id on."""
+        newest = self.copier.journal.run if self.copier else self.history.parent
         return new_snapshot_id(frozen_at, newest=newest, randomness=secrets.randbits(32))
 
+    def _copier(self, run: SnapshotId) -> Copier:
+        """What copies in this run; made when the first frozen moment has given the run its name."""
+        if self.copier is None:
+            inventory.create(self.tables, self.segments, run=run)
+            journal = Journal(self.repository.store, self.tables, run)
+            options, stores = self.options, self.deployment.stores
+            self.copier = Copier(stores, self.repository, self.tables, journal, options.limits, self.stop, self.listener, options.fail_fast)
+        return self.copier
+
     def _plan(self, view: FrozenView) -> tuple[references.ReferenceCounts, plans.NewObjects]:
-        blocks = reference_blocks(self.deployment, self.bound, view) if self.deployment.stores else iter(())
+        blocks = reference_blocks(self.deployment, self.bound, view)
         named = references.load(self.tables, blocks)
         self._check_stores()
         return named, plans.plan_new(self.tables, compare_etags=self.bound.lists_the_bucket)
@@ -177,10 +187,10 @@ class _Run:
                 stop=self.stop,
             )
 
-    def _copy(self, new: plans.NewObjects) -> tuple[Copied, float]:
+    def _copy(self, copier: Copier, new: plans.NewObjects) -> tuple[Copied, float]:
         started = time.monotonic()
         self.listener(StageStarted(STAGE, total=new.objects, unit="objects"))
-        copied = self.copier.copy(plans.wanted(self.tables)) if new.objects else self.copier.copy(())
+        copied = copier.copy(plans.wanted(self.tables)) if new.objects else copier.copy(())
         self.listener(StageEnded(STAGE))
         return copied, time.monotonic() - started
 
@@ -228,10 +238,10 @@ class _Run:
             seconds=round(time.monotonic() - started, 3),
         )
 
-    def _commit(self, draft: Draft, manifest: Manifest) -> None:
+    def _commit(self, draft: Draft, manifest: Manifest, journal: Journal) -> None:
         if not manifest.complete:
             save_missing(draft, self.history, self.tables, listener=self.listener)
-        segments, replaced = self.copier.journal.close()
+        segments, replaced = journal.close()
         named = (*self.history.leftovers, *(self.repository.describe(path) for path in segments))
         draft.commit(manifest.model_copy(update={"files": tuple(draft.files), "inventory": named}), replaced=replaced)
 

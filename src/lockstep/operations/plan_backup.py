@@ -31,7 +31,7 @@ def plan_backup(deployment: Deployment, repository_store: ObjectStore, *, option
             inventory.create(tables, segments)
             with database.frozen() as view:
                 bound = bind_profile(deployment, view)
-                blocks = reference_blocks(deployment, bound, view) if deployment.stores else iter(())
+                blocks = reference_blocks(deployment, bound, view)
                 named = references.load(tables, blocks)
             new = plans.plan_new(tables, compare_etags=bound.lists_the_bucket)
         finally:

@@ -68,12 +68,13 @@ class Together:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if error is not None:
-            self._stop.set()
-            for task in self._tasks:
-                task.join(self._patience)
-        else:
+        if error is None:
             for task in self._tasks:
                 task.result()
-        if self._first and error is not self._first[0] and not isinstance(error, KeyboardInterrupt):
-            raise self._first[0] from None
+            return
+        first = self._first[0] if self._first else error  # what fails from here on only follows from it
+        self._stop.set()
+        for task in self._tasks:
+            task.join(self._patience)
+        if first is not error and not isinstance(error, KeyboardInterrupt):
+            raise first from None

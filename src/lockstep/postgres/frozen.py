@@ -5,7 +5,7 @@ Source: PostgreSQL manual, "Snapshot Synchronization Functions", SET TRANSACTION
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -66,15 +66,18 @@ class FrozenView:
         with translated("counting the rows"), self.connection.transaction():
             return count_rows(self.connection)
 
-    def copy_csv(self, query: str, columns: Sequence[str]) -> Iterator[bytes]:
+    def copy_csv(self, query: str, columns: Sequence[str]) -> Generator[bytes, None, int]:
         """The named columns of a query, in that order, as blocks of UTF-8 CSV without a header.
 
-        A block ends at the end of a row. NULL is an empty field, an empty text is `""`. Raises DatabaseFailed, PermissionMissing.
+        A block ends at the end of a row. NULL is an empty field, an empty text is `""`. The generator returns how many rows the server
+        says it sent. Raises DatabaseFailed, PermissionMissing.
         """
         chosen = sql.SQL(", ").join(sql.Identifier(name) for name in columns)
         statement = _COPY.format(chosen, _bare(query))
-        with translated("the query"), self.connection.transaction(), self.connection.cursor().copy(statement) as rows:
-            yield from _blocks(rows)
+        with translated("the query"), self.connection.transaction(), self.connection.cursor() as cursor:
+            with cursor.copy(statement) as rows:
+                yield from _blocks(rows)
+            return cursor.rowcount
 
 
 @contextmanager

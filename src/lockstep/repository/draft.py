@@ -68,6 +68,7 @@ class Draft:
         prefix = f"{layout.snapshot_directory(self.snapshot)}{name}/"
         here = self.repository.store.local_file(f"{prefix}toc.dat")
         made = here.parent if here else work / name
+        made.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fill(made)
         found = [(path.relative_to(made).as_posix(), path) for path in sorted(made.rglob("*")) if path.is_file()]
         if here is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,38 +44,29 @@ class ReferenceCounts:
     size_bytes: int
 
 
-def load(tables: Tables, blocks: Iterable[bytes]) -> ReferenceCounts:
+def load(tables: Tables, blocks: Generator[bytes, None, int]) -> ReferenceCounts:
     """Fill the table `references_now` from CSV blocks (columns as in COLUMNS); one row an object remains.
 
-    The blocks flow through a pipe into DuckDB, so that memory stays bounded. What raises in `blocks` is raised here.
+    The blocks flow through a pipe into DuckDB, so that memory stays bounded. What raises in `blocks` is raised here. `blocks` returns how
+    many rows it gave: a reference that got lost on the way would be missed by nobody, so LockstepError is raised when fewer arrive.
     """
     pipe = tables.directory / "references.pipe"
     os.mkfifo(pipe, 0o600)
-    failed: list[BaseException] = []
-
-    def feed() -> None:
-        try:
-            with pipe.open("wb", buffering=0) as out:
-                for block in blocks:
-                    out.write(block)
-        except BrokenPipeError:
-            pass  # the reading side failed and says why
-        except BaseException as error:  # noqa: BLE001 - carried to the thread that waits
-            failed.append(error)
-
-    feeder = threading.Thread(target=feed, name="references", daemon=True)
+    feeder = _Feeder(blocks, pipe)
     feeder.start()
     try:
         tables.run(_LOAD, [str(pipe)])
     except LockstepError:
-        if not failed:
+        if feeder.error is None:
             raise
     finally:
-        _release(pipe)
-        feeder.join()
+        _wait_for(feeder, pipe)
         pipe.unlink()
-    if failed:
-        raise failed[0]
+    if feeder.error is not None:
+        raise feeder.error
+    arrived = int(tables.row("SELECT count(*) FROM references_now")[0])
+    if arrived != feeder.sent:
+        raise LockstepError(f"of {feeder.sent} references {arrived} arrived", hint="Run the same command again, and report this.")
     tables.run(_DOUBLES)
     if tables.row("SELECT count(*) FROM doubles")[0]:
         tables.run(_MERGE)
@@ -136,9 +127,34 @@ def save_changes(tables: Tables, path: Path, *, since: str) -> None:
     )
 
 
-def _release(pipe: Path) -> None:
-    """Let a writer go that still waits for somebody to open the pipe for reading."""
-    os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))
+class _Feeder(threading.Thread):
+    """Writes blocks into a pipe. `sent` is the number of rows that the blocks' maker counted, `error` what stopped them."""
+
+    def __init__(self, blocks: Generator[bytes, None, int], pipe: Path) -> None:
+        super().__init__(name="references", daemon=True)
+        self.sent = 0
+        self.error: BaseException | None = None
+        self._blocks, self._pipe = blocks, pipe
+
+    def run(self) -> None:
+        try:
+            # Buffered, although the blocks are large: an unbuffered write to a pipe may take only a part when a signal comes.
+            with self._pipe.open("wb") as out:
+                while True:
+                    out.write(next(self._blocks))
+        except StopIteration as end:
+            self.sent = end.value
+        except BrokenPipeError:
+            pass  # the reading side failed and says why
+        except BaseException as error:  # noqa: BLE001 - carried to the thread that waits
+            self.error = error
+
+
+def _wait_for(feeder: threading.Thread, pipe: Path) -> None:
+    """Wait for the end of a writer, and let it go if it waits, or is just about to, for somebody to open the pipe for reading."""
+    while feeder.is_alive():
+        os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))
+        feeder.join(0.05)
 
 
 def _quoted(path: Path) -> str:

@@ -25,7 +25,8 @@ FreshDatabase = Callable[..., DatabaseAddress]
 SAMPLE = """
 CREATE TYPE mood AS ENUM ('sad', 'glad');
 CREATE TABLE organization (_id serial PRIMARY KEY, organization_id text UNIQUE NOT NULL, mood mood);
-CREATE TABLE block (_id bigserial PRIMARY KEY, organization int NOT NULL REFERENCES organization, block_id uuid, size int CHECK (size >= 0));
+CREATE TABLE block (_id bigserial PRIMARY KEY, organization int NOT NULL REFERENCES organization, block_id uuid, size int);
+ALTER TABLE block ADD CHECK (size >= 0);
 INSERT INTO organization (organization_id, mood) SELECT 'Org' || n || chr(10) || 'é', 'glad' FROM generate_series(1, 3) n;
 INSERT INTO block (organization, block_id, size) SELECT 1 + n % 3, gen_random_uuid(), n FROM generate_series(1, 5000) n;
 CREATE INDEX ON block (block_id);
@@ -41,14 +42,16 @@ COMMENT ON TABLE block IS 'blocks';
 """
 
 FINGERPRINT = """
-SELECT (SELECT md5(string_agg(b::text, '|' ORDER BY _id)) FROM block b), (SELECT md5(string_agg(o::text, '|' ORDER BY _id)) FROM organization o),
+SELECT (SELECT md5(string_agg(b::text, '|' ORDER BY _id)) FROM block b),
+       (SELECT md5(string_agg(o::text, '|' ORDER BY _id)) FROM organization o),
        (SELECT md5(string_agg(t::text, '|' ORDER BY a)) FROM "odd. schema"."Täble" t), (SELECT count(*) FROM hasty),
-       (SELECT last_value FROM block__id_seq), (SELECT count(*) FROM pg_largeobject), (SELECT count(*) FROM pg_indexes WHERE tablename = 'block'),
+       (SELECT last_value FROM block__id_seq), (SELECT count(*) FROM pg_largeobject),
+       (SELECT count(*) FROM pg_indexes WHERE tablename = 'block'),
        obj_description('block'::regclass), (SELECT * FROM sizes), twice(21)
 """
 
 
-def execute(address: DatabaseAddress, statement: str | sql.Composable) -> None:
+def execute(address: DatabaseAddress, statement: str | sql.Composed) -> None:
     """Run statements as the superuser of a test server."""
     with psycopg.connect(address.conninfo, autocommit=True) as connection:
         connection.execute(statement.encode() if isinstance(statement, str) else statement)
@@ -69,7 +72,11 @@ def dump(address: DatabaseAddress, into: Path, *, format: DumpFormat, programs: 
             dump_to_directory(view, chosen, archive, jobs=2)
             check_archive_file(chosen, archive, format=format)
             return archive
-        with dump_to_stream(view, chosen, format=format) as stream, check_archive(chosen, format=format) as check, archive.open("wb") as file:
+        with (
+            dump_to_stream(view, chosen, format=format) as stream,
+            check_archive(chosen, format=format) as check,
+            archive.open("wb") as file,
+        ):
             for chunk in stream.chunks():
                 file.write(chunk)
                 check.feed(chunk)

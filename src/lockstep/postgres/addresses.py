@@ -19,6 +19,7 @@ from lockstep.model.addresses import DatabaseAddress
 
 _URI = re.compile(r"postgres(?:ql)?://", re.IGNORECASE)
 _SECRET = re.compile(r"password|secret|token|scram_.*_key", re.IGNORECASE)
+_SHOWN_FIRST = ("service", "host", "port", "dbname", "user")
 _HINT = "Write it as postgresql://user@host:5432/database or as host=… dbname=… user=…"
 
 
@@ -67,8 +68,9 @@ def shown(address: DatabaseAddress) -> str:
         return _as_uri(given)
     if not given:
         known = effective_parameters(address)
-        given = {name: known[name] for name in ("service", "host", "port", "dbname", "user") if name in known}
-    return make_conninfo("", **_hide(given))
+        given = {name: known[name] for name in _SHOWN_FIRST if name in known}
+    order = sorted(given, key=lambda name: (_SHOWN_FIRST.index(name) if name in _SHOWN_FIRST else len(_SHOWN_FIRST), name))
+    return make_conninfo("", **{name: _hide(given)[name] for name in order})
 
 
 def where(known: Mapping[str, str]) -> str:

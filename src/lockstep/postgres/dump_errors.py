@@ -51,7 +51,7 @@ _DUMP = (
            'the user "{user}" may not read {1} "{2}"', "{grant}"),
     _Known(r"affected by row-level security policy for table \"([^\"]+)\"", PermissionMissing,
            'a row-level policy hides rows of table "{1}" from the user "{user}"', "Use a role with BYPASSRLS, or the owner of the table."),
-    _Known(r"lock timeout|could not obtain lock", DatabaseFailed, "a table stayed locked",
+    _Known(r"due to (?:lock|statement) timeout|could not obtain lock", DatabaseFailed, "a table stayed locked",
            "Wait until the migration that holds it is over and run the same command again."),
     _Known(r"invalid snapshot identifier|could not import the requested snapshot|snapshot \"[^\"]+\" does not exist", DatabaseFailed,
            "the frozen moment is not known to the server",
@@ -85,7 +85,7 @@ _RESTORE = (
            "a collation of the dump is not on the target ({line})", "Install the locale on the target's server."),
     _Known(r"tablespace \"([^\"]+)\" does not exist", RestoreFailed, 'the tablespace "{1}" does not exist on the target',
            "Create it there, or restore with --no-owner, which uses the default one."),
-    _Known(r"invalid command \\\\(?:un)?restrict", ClientToolFailed, "psql is too old for the dump (it does not know \\restrict)",
+    _Known(r"invalid command \\(?:un)?restrict", ClientToolFailed, "psql is too old for the dump (it does not know \\restrict)",
            "Install the newest minor version of the client programs."),
     _Known(r"unexpected end of file|could not find block|corrupt|did not find magic|could not read from input file|could not uncompress|"
            r"file is too short|input file does not appear|found unexpected block", ClientToolFailed, "the archive is damaged ({line})",
@@ -95,35 +95,43 @@ _RESTORE = (
 
 def dump_error(child: Child, status: int, known: Mapping[str, str]) -> LockstepError:
     """The error for a pg_dump that failed; `known` are the parameters of its connection."""
-    return program_error(child, status, known, catalogue=(*_DUMP, *_BOTH), otherwise=DatabaseFailed)
+    return _killed(child.name, status) or explain_dump(child.name, child.errors(), status, known)
 
 
 def restore_error(child: Child, status: int, known: Mapping[str, str]) -> LockstepError:
     """The error for a pg_restore or psql that failed."""
-    return program_error(child, status, known, catalogue=(*_BOTH, *_RESTORE), otherwise=RestoreFailed)
+    return _killed(child.name, status) or explain_restore(child.name, child.errors(), status, known)
 
 
-def program_error(
-    child: Child, status: int, known: Mapping[str, str], *, catalogue: tuple[_Known, ...], otherwise: type[LockstepError]
-) -> LockstepError:
-    """The first entry of the catalogue that fits what the program said, else its own first words."""
-    if status < 0:
-        return ClientToolFailed(
-            how_it_ended(child.name, status), hint="Look for the reason in the system's log (memory, most often) and run the command again."
-        )
-    return explain(child.name, without_secrets(child.errors(), known), status, known, catalogue=catalogue, otherwise=otherwise)
+def explain_dump(name: str, text: str, status: int, known: Mapping[str, str]) -> LockstepError:
+    """As `dump_error`, of the program's words alone."""
+    return _explain(name, text, status, known, catalogue=(*_DUMP, *_BOTH), otherwise=DatabaseFailed)
 
 
-def explain(
+def explain_restore(name: str, text: str, status: int, known: Mapping[str, str]) -> LockstepError:
+    """As `restore_error`, of the program's words alone."""
+    return _explain(name, text, status, known, catalogue=(*_BOTH, *_RESTORE), otherwise=RestoreFailed)
+
+
+def _killed(name: str, status: int) -> LockstepError | None:
+    if status >= 0:
+        return None
+    return ClientToolFailed(
+        how_it_ended(name, status), hint="Look for the reason in the system's log (memory, most often) and run the command again."
+    )
+
+
+def _explain(
     name: str, text: str, status: int, known: Mapping[str, str], *, catalogue: tuple[_Known, ...], otherwise: type[LockstepError]
 ) -> LockstepError:
-    """As `program_error`, of the text alone."""
+    """The first entry of the catalogue that fits what the program said, else its own first words."""
+    text = without_secrets(text, known)
     if re.search(r"connection to server .* failed", text):
         return connection_error(text, known)
     for entry in catalogue:
         match = re.search(entry.pattern, text)
         if match:
-            groups = {str(index + 1): value for index, value in enumerate(value for value in match.groups() if value is not None)}
+            groups = {str(index): value for index, value in enumerate((g for g in match.groups() if g is not None), start=1)}
             words = {"user": known.get("user", ""), "line": _first_error(text), "grant": grant_hint(known.get("user"))}
             return entry.kind(f"{name} failed: {_fill(entry.says, {**words, **groups})}", hint=_fill(entry.hint, words))
     said = _first_error(text)

@@ -36,9 +36,8 @@ def open_session(conninfo: str) -> Connection:
     """Connect, in autocommit, with no timeout that could end long work. Lets psycopg's errors through."""
     connection = psycopg.connect(conninfo, autocommit=True)
     try:
-        for name, since in _NO_TIMEOUTS.items():
-            if connection.info.server_version >= since:
-                connection.execute(sql.SQL("SET {} = 0").format(sql.Identifier(name)))
+        known = [name for name, since in _NO_TIMEOUTS.items() if connection.info.server_version >= since]
+        connection.execute(sql.SQL("; ").join(sql.SQL("SET {} = 0").format(sql.Identifier(name)) for name in known))
     except BaseException:
         connection.close()
         raise

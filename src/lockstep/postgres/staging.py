@@ -8,10 +8,11 @@ pg_terminate_backend.
 
 from __future__ import annotations
 
-import time
+import select
+from collections.abc import Callable
 
 import psycopg
-from psycopg import errors, sql
+from psycopg import errors, pq, sql
 
 from lockstep.errors import DatabaseFailed, PermissionMissing, TargetRefused
 from lockstep.model.addresses import DatabaseAddress
@@ -21,7 +22,6 @@ from lockstep.postgres.names import is_leftover, staging_name
 from lockstep.postgres.sessions import Connection
 from lockstep.postgres.target import open_maintenance
 
-_RENAME_SECONDS = 20.0  # applications that reconnect at once need more than one try; each try waits five seconds in the server
 _RENAME = sql.SQL("ALTER DATABASE {} RENAME TO {}")
 _SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
 _TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
@@ -71,24 +71,21 @@ def rename_into_place(
     With `disconnect` the sessions on the target are ended, else they are a reason to refuse. Raises TargetRefused; then nothing has
     changed but that sessions may have been ended.
     """
-    with open_maintenance(address, maintenance_db) as connection:
-        deadline = time.monotonic() + _RENAME_SECONDS
-        while True:
-            _make_room(connection, target, disconnect=disconnect)
-            try:
-                with connection.transaction():
-                    if replaced is not None:
-                        connection.execute(_RENAME.format(sql.Identifier(target), sql.Identifier(replaced)))
-                    connection.execute(_RENAME.format(sql.Identifier(staging), sql.Identifier(target)))
-            except errors.ObjectInUse as error:
-                if not disconnect or time.monotonic() > deadline:
-                    raise _in_use(target, _sessions(connection, target), disconnect=disconnect) from error
-            except errors.DuplicateDatabase as error:
-                raise TargetRefused(f"{error.diag.message_primary}", hint="Restore with --replace, or under another name.") from error
-            except psycopg.Error as error:
-                raise query_error(error, doing="renaming the database") from error
-            else:
-                return
+    with open_maintenance(address, maintenance_db) as connection, open_maintenance(address, maintenance_db) as helper:
+        _make_room(helper, target, disconnect=disconnect)
+        try:
+            with connection.transaction():
+                if replaced is not None:
+                    # The first rename locks the database against new sessions and gives those that are there five seconds to go.
+                    aside = _RENAME.format(sql.Identifier(target), sql.Identifier(replaced))
+                    _execute(connection, aside, meanwhile=lambda: _make_room(helper, target, disconnect=disconnect))
+                connection.execute(_RENAME.format(sql.Identifier(staging), sql.Identifier(target)))
+        except errors.ObjectInUse as error:
+            raise _in_use(target, _sessions(helper, target), disconnect=disconnect) from error
+        except errors.DuplicateDatabase as error:
+            raise TargetRefused(f"{error.diag.message_primary}", hint="Restore with --replace, or under another name.") from error
+        except psycopg.Error as error:
+            raise query_error(error, doing="renaming the database") from error
 
 
 def drop_leftovers(address: DatabaseAddress, name: str, *, maintenance_db: str | None = None) -> list[str]:
@@ -130,6 +127,26 @@ def _create(staging: str, facts: DatabaseFacts, *, server_major: int, keep_owner
         sql.SQL("{} {}").format(sql.SQL(word), sql.Identifier(value) if word in names else sql.Literal(value)) for word, value in options
     ]
     return sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(staging), sql.SQL(" ").join(parts))
+
+
+def _execute(connection: Connection, statement: sql.Composed, *, meanwhile: Callable[[], None]) -> None:
+    """Run a statement, and something else a few times a second until it is done."""
+    pgconn = connection.pgconn
+    pgconn.send_query(statement.as_bytes(connection))
+    try:
+        while pgconn.is_busy():
+            if select.select([pgconn.socket], [], [], 0.1)[0]:
+                pgconn.consume_input()
+            else:
+                meanwhile()
+    except BaseException:
+        connection.cancel_safe()
+        list(iter(pgconn.get_result, None))  # the session must be at rest before the transaction can be rolled back
+        raise
+    results = list(iter(pgconn.get_result, None))
+    for result in results:
+        if result.status != pq.ExecStatus.COMMAND_OK:
+            raise errors.error_from_result(result)
 
 
 def _make_room(connection: Connection, target: str, *, disconnect: bool) -> None:

@@ -77,6 +77,8 @@ FROM pg_roles r WHERE r.rolname = current_user
 _DATABASES = "SELECT datname, pg_get_userbyid(datdba), datcollate, datctype FROM pg_database"
 _SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
 _LOCALES = "SELECT collprovider, collcollate FROM pg_collation"
+# Every server lists `unicode`; the other ICU collations are put in by initdb where ICU is compiled in.
+_ICU = "SELECT EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i' AND collname <> 'unicode')"
 _ROLES = "SELECT rolname, pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles"
 _EXTENSIONS = "SELECT name FROM pg_available_extensions"
 
@@ -97,6 +99,7 @@ def plan_target(
         locales |= {plain_locale(one) for row in databases.values() for one in row[1:]} | {"c", "posix"}
         if facts is not None and facts.locale_provider == "libc":
             locales |= {plain_locale(one) for one in {facts.collate, facts.ctype} if _knows_locale(connection, one)}
+        icu = _rows(connection, _ICU)[0][0]
         roles = _rows(connection, _ROLES)
         sessions = _rows(connection, _SESSIONS, (name,))[0][0]
         extensions = frozenset(row[0] for row in _rows(connection, _EXTENSIONS))
@@ -117,7 +120,7 @@ def plan_target(
         roles=frozenset(row[0] for row in roles),
         settable_roles=frozenset(row[0] for row in roles if row[1]),
         locales=frozenset(locales),
-        icu=any(provider == "i" for provider, _ in collations),
+        icu=icu,
     )
 
 

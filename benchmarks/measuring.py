@@ -1,0 +1,62 @@
+"""Runs a command and says what its whole process tree took: seconds, CPU seconds, peak memory in bytes."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+LOOK_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One run of a command; `output` is its standard output."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    output: str
+
+
+def measure(command: Sequence[str], *, environment: Mapping[str, str]) -> Measured:
+    """Run a command to its end. Raises CalledProcessError when it fails."""
+    before, started = _children_cpu(), time.monotonic()
+    process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    peak: list[int] = [0]
+    watcher = threading.Thread(target=_watch, args=(process.pid, peak), daemon=True)
+    watcher.start()
+    output, errors = process.communicate()
+    seconds = time.monotonic() - started
+    watcher.join()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command, output, errors)
+    return Measured(seconds, _children_cpu() - before, peak[0], output)
+
+
+def _children_cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _watch(pid: int, peak: list[int]) -> None:
+    try:
+        root = psutil.Process(pid)
+        while root.is_running() and root.status() != psutil.STATUS_ZOMBIE:
+            peak[0] = max(peak[0], sum(_memory(each) for each in [root, *root.children(recursive=True)]))
+            time.sleep(LOOK_SECONDS)
+    except psutil.Error:
+        return
+
+
+def _memory(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0

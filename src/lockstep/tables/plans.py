@@ -20,7 +20,8 @@ _NEW = """
 _NEWEST_VERSIONS = """
     (SELECT store, key, size, etag FROM inventory ANTI JOIN versioned USING (store, key)
      UNION ALL
-     SELECT store, key, arg_max(size, snapshot), arg_max(etag, snapshot) FROM inventory SEMI JOIN versioned USING (store, key) GROUP BY store, key)
+     SELECT store, key, arg_max(size, snapshot), arg_max_null(etag, snapshot)
+     FROM inventory SEMI JOIN versioned USING (store, key) GROUP BY store, key)
 """
 
 # `a` and `a/b` may both be keys, but not both names on a disk. The one that would have to be a directory as well goes aside, and so

@@ -22,7 +22,7 @@ class Restorable:
 
 
 def plan_restorable(tables: Tables, *, snapshot: str, references: str, missing: Path | None, prefix: str) -> Restorable:
-    """Fill `restorable` with the inventory's rows of what a snapshot has, and `unrestorable` with what it has not.
+    """Fill `restorable` with the inventory's rows of what a snapshot has, and `unrestorable` with what it has not; make `present`.
 
     `references` is a table (store, key, size); `missing` the snapshot's own list. What is neither in that list nor in the inventory, the
     repository has lost. Only keys that start with `prefix` count.
@@ -32,14 +32,14 @@ def plan_restorable(tables: Tables, *, snapshot: str, references: str, missing: 
     if missing is not None:
         tables.run("INSERT INTO unrestorable SELECT m.* FROM read_parquet($1) AS m SEMI JOIN asked_for USING (store, key)", [str(missing)])
         tables.run("CREATE OR REPLACE TABLE asked_for AS SELECT * FROM asked_for ANTI JOIN unrestorable USING (store, key)")
+    tables.run("CREATE OR REPLACE TABLE present (store VARCHAR, key VARCHAR, size BIGINT, etag VARCHAR)")
     inventory.versions_at(tables, snapshot, wanted="asked_for", into="restorable")
     tables.run("INSERT INTO unrestorable SELECT store, key, size, 'lost', NULL FROM asked_for ANTI JOIN restorable USING (store, key)")
     return Restorable(*tables.row("SELECT count(*), coalesce(sum(size), 0)::BIGINT FROM restorable"))
 
 
 def add_present(tables: Tables, store: str, page: Sequence[ObjectInfo]) -> None:
-    """Append a page of a listing to the table `present`, which is made when it is not there."""
-    tables.run("CREATE TABLE IF NOT EXISTS present (store VARCHAR, key VARCHAR, size BIGINT, etag VARCHAR)")
+    """Append a page of a listing to the table `present`."""
     if page:
         columns = [[each.key for each in page], [each.size for each in page], [each.etag for each in page]]
         tables.run("INSERT INTO present SELECT $1, unnest($2::VARCHAR[]), unnest($3::BIGINT[]), unnest($4::VARCHAR[])", [store, *columns])

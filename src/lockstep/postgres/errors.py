@@ -49,6 +49,8 @@ _REFUSALS = [
              "Run `ALTER DATABASE … ALLOW_CONNECTIONS true`."),
     _Refusal(r"certificate verify failed|root certificate|server certificate for", "the server's certificate cannot be verified",
              "Check sslrootcert and sslmode in the address, and the name in the certificate."),
+    _Refusal(r"private key file|could not (?:load|read) certificate", "the client certificate or its key cannot be read",
+             "Check sslcert, sslkey and sslpassword in the address."),
     _Refusal(r"does not support SSL|SSL|TLS", "there is a problem with TLS", "Check sslmode and the certificates in the address."),
     _Refusal(r"timeout expired|timed out|Connection timed out", "the server does not answer in time",
              "Check host, port and firewall, or give more time with connect_timeout."),

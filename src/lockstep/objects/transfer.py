@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeAlias, TypeVar
+
+from lockstep.model.pacing import Pace, PaceLimits, decide_pace
+
+LOOK_SECONDS = 1.0
+"""How long a rate is measured before the pace is decided anew."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -21,8 +27,9 @@ Result = TypeVar("Result")
 class TransferLimits:
     """What a transfer may use. All the memory of the objects themselves is in `bytes_in_flight`."""
 
-    threads: int = 16
-    """Objects in flight. On two cores with a store beside them 16 were fastest (5.1 s for 20,000 GETs; 8: 7.4 s; 32: 6.7 s)."""
+    threads: int | None = None
+    """Objects in flight; None: found out by itself, within `pace`."""
+    pace: PaceLimits = field(default_factory=PaceLimits)
     bytes_in_flight: int = 48 << 20
     whole_up_to: int = 4 << 20
     """Objects up to this size are read at once and written with one call; larger ones stream."""
@@ -69,45 +76,104 @@ class _Shared(Generic[Item]):
             return next(self._items, None)
 
 
+class Pacer:
+    """How many workers may be at work; looked at about once a second, and told by anybody when a store is busy."""
+
+    def __init__(self, limits: TransferLimits) -> None:
+        self._limits = limits.pace
+        self._fixed = limits.threads is not None
+        self._pace = Pace(limits.threads if limits.threads is not None else limits.pace.first)
+        self._busy = threading.Event()
+        self._looked, self._done = time.monotonic(), 0
+
+    @property
+    def width(self) -> int:
+        """How many objects may be in flight now."""
+        return self._pace.width
+
+    def slow_down(self) -> None:
+        """A store asked for fewer requests."""
+        self._busy.set()
+
+    def count(self, done: int) -> None:
+        """So much more is done. Only the consumer of the results calls this."""
+        self._done += done
+        now = time.monotonic()
+        if now - self._looked >= LOOK_SECONDS:
+            rate, busy = self._done / (now - self._looked), self._busy.is_set()
+            self._busy.clear()
+            self._looked, self._done = now, 0
+            if busy or not self._fixed:
+                self._pace = decide_pace(self._pace, rate=rate, busy=busy, limits=self._limits)
+
+
 def in_parallel(
-    items: Iterable[Item], work: Callable[[Item], Result], *, threads: int, stop: Stop, every_seconds: float = 0.2
+    items: Iterable[Item], work: Callable[[Item], Result], *, threads: int | Pacer, stop: Stop, every_seconds: float = 0.2
 ) -> Iterator[list[Result]]:
-    """Apply `work` to every item in `threads` threads; yield what is done, in no order, in a list every `every_seconds` (may be empty).
+    """Apply `work` to every item in threads; yield what is done, in no order, in a list every `every_seconds` (may be empty).
 
-    `items` is advanced by one thread at a time and never ahead of the work, so it may be endless memory-wise. The first error of any
-    worker ends all and is raised here; when the consumer stops early, the workers end after the object in hand.
+    `threads` is their number, or a pacer that finds it. `items` is advanced by one thread at a time and never ahead of the work. The first error of any worker ends all and is raised here;
+    when the consumer stops early, the workers end after the object in hand.
     """
-    shared = _Shared(items)
-    done: queue.SimpleQueue[Result] = queue.SimpleQueue()
-    failed: list[BaseException] = []
-    over = threading.Event()
-
-    def worker() -> None:
-        try:
-            while not (over.is_set() or stop.is_set()):
-                item = shared.take()
-                if item is None:
-                    return
-                done.put(work(item))
-        except BaseException as error:  # noqa: BLE001 - carried to the thread that consumes
-            failed.append(error)
-            over.set()
-
-    workers = [threading.Thread(target=worker, name=f"transfer-{number}", daemon=True) for number in range(threads)]
-    for each in workers:
-        each.start()
+    pacer = threads if isinstance(threads, Pacer) else Pacer(TransferLimits(threads=threads))
+    crew = _Crew(items, work, pacer, stop)
     try:
-        while any(each.is_alive() for each in workers):
-            workers[0].join(every_seconds) if workers[0].is_alive() else over.wait(every_seconds)
-            yield _drain(done)
-            if failed:
-                break
-            workers = [each for each in workers if each.is_alive()] or workers
-        yield _drain(done)
+        while crew.is_at_work():
+            crew.wait(every_seconds)
+            results = _drain(crew.done)
+            pacer.count(len(results))
+            yield results
+            if crew.failed:
+                raise crew.failed[0]
     finally:
-        over.set()
-    if failed:
-        raise failed[0]
+        crew.over.set()
+    if crew.failed:
+        raise crew.failed[0]
+    yield _drain(crew.done)
+
+
+class _Crew(Generic[Item, Result]):
+    """Workers, as many as the pacer lets; more are hired when it lets more, and those above its number pause."""
+
+    def __init__(self, items: Iterable[Item], work: Callable[[Item], Result], pacer: Pacer, stop: Stop) -> None:
+        self.done: queue.SimpleQueue[Result] = queue.SimpleQueue()
+        self.failed: list[BaseException] = []
+        self.over = threading.Event()
+        self._items, self._work, self._pacer, self._stop = _Shared(items), work, pacer, stop
+        self._exhausted = threading.Event()
+        self._workers: list[threading.Thread] = []
+        self._hire()
+
+    def is_at_work(self) -> bool:
+        """True while a worker has something in hand or to take."""
+        self._workers = [each for each in self._workers if each.is_alive()]
+        if not self._exhausted.is_set():
+            self._hire()
+        return bool(self._workers) and not self.failed
+
+    def wait(self, seconds: float) -> None:
+        """Wait until the work may be over, at the longest for so long."""
+        self._workers[0].join(seconds)
+
+    def _hire(self) -> None:
+        while len(self._workers) < self._pacer.width and not (self._exhausted.is_set() or self.over.is_set() or self._stop.is_set()):
+            worker = threading.Thread(target=self._run, args=(len(self._workers),), name="transfer", daemon=True)
+            self._workers.append(worker)
+            worker.start()
+
+    def _run(self, number: int) -> None:
+        try:
+            while not (self.over.is_set() or self._stop.is_set()):
+                if number >= self._pacer.width:
+                    return
+                item = self._items.take()
+                if item is None:
+                    self._exhausted.set()
+                    return
+                self.done.put(self._work(item))
+        except BaseException as error:  # noqa: BLE001 - carried to the thread that consumes
+            self.failed.append(error)
+            self.over.set()
 
 
 def _drain(results: queue.SimpleQueue[Result]) -> list[Result]:

@@ -148,7 +148,7 @@ class _Run:
 
     def _name(self, frozen_at: datetime) -> SnapshotId:
         """The id of a run or of its snapshot: later than all before it, since an inventory's row belongs to the snapshots from its id on."""
-        newest = self.copier.journal.run if self.copier else self.history.parent
+        newest = self.copier.journal.run if self.copier else self.history.newest_name
         return new_snapshot_id(frozen_at, newest=newest, randomness=secrets.randbits(32))
 
     def _copier(self, run: SnapshotId) -> Copier:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from lockstep.errors import KeyRefused, MissingObjects, ObjectNotFound, StoreUnreachable
+from lockstep.errors import KeyRefused, MissingObjects, ObjectNotFound, StoreBusy, StoreUnreachable
 from lockstep.model.inventory import InventoryEntry, MissingObject, Wanted, WhyMissing
 from lockstep.objects.retry import PATIENT, retrying
 from lockstep.objects.store import ObjectStore
-from lockstep.objects.transfer import ByteBudget, Stop, TransferLimits, in_parallel
+from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits, in_parallel
 from lockstep.progress import Listener, Note, StageAdvanced
 from lockstep.repository.journal import Journal
 from lockstep.repository.pool import WrongBytes, save_object
@@ -54,11 +54,11 @@ class Copier:
 
         Raises StoreUnreachable when a store keeps failing: what is journalled by then, the next run does not copy again.
         """
-        budget = ByteBudget(self.limits.bytes_in_flight)
+        budget, pacer = ByteBudget(self.limits.bytes_in_flight), Pacer(self.limits)
         total = Copied()
         plans.add_missing(self.tables, [])
         try:
-            for outcomes in in_parallel(wanted, lambda each: self._copy_one(each, budget), threads=self.limits.threads, stop=self.stop):
+            for outcomes in in_parallel(wanted, lambda each: self._copy_one(each, budget, pacer), threads=pacer, stop=self.stop):
                 entries = [each for each in outcomes if isinstance(each, InventoryEntry)]
                 plans.add_missing(self.tables, [each for each in outcomes if isinstance(each, MissingObject)])
                 self.journal.add(entries)
@@ -69,32 +69,32 @@ class Copier:
             self.journal.commit()
         return total
 
-    def _copy_one(self, wanted: Wanted, budget: ByteBudget) -> InventoryEntry | MissingObject:
+    def _copy_one(self, wanted: Wanted, budget: ByteBudget, pacer: Pacer) -> InventoryEntry | MissingObject:
         expected = self.limits.chunk if wanted.size is None or wanted.size < 0 else wanted.size
         weight = expected if expected <= self.limits.whole_up_to else 2 * self.limits.chunk
         with budget.take(weight):
             try:
-                return self._fetched(wanted)
+                return self._fetched(wanted, pacer)
             except ObjectNotFound:
                 return self._missing(wanted, "lost")
             except WrongBytes as wrong:
                 return self._missing(wanted, wrong.why)
 
-    def _fetched(self, wanted: Wanted) -> InventoryEntry:
+    def _fetched(self, wanted: Wanted, pacer: Pacer) -> InventoryEntry:
         for attempt in range(1, TRIES_OF_WRONG_BYTES + 1):
             try:
-                return self._with_retries(wanted)
+                return self._with_retries(wanted, pacer)
             except KeyRefused:
                 if wanted.odd:
                     raise
-                return self._with_retries(replace(wanted, odd=True))
+                return self._with_retries(replace(wanted, odd=True), pacer)
             except WrongBytes as wrong:
                 if attempt == TRIES_OF_WRONG_BYTES or wrong.why == "wrong_size":
                     raise
                 self.stores[wanted.store].requests.add("retried")
         raise AssertionError("unreachable")
 
-    def _with_retries(self, wanted: Wanted) -> InventoryEntry:
+    def _with_retries(self, wanted: Wanted, pacer: Pacer) -> InventoryEntry:
         store = self.stores[wanted.store]
 
         def once() -> InventoryEntry:
@@ -103,6 +103,8 @@ class Copier:
 
         def on_retry(error: StoreUnreachable, delay: float) -> None:
             store.requests.add("retried")
+            if isinstance(error, StoreBusy):
+                pacer.slow_down()
             self.listener(Note(f"{error.message}; trying again in {delay:.1f} s", level="debug"))
 
         return retrying(once, policy=PATIENT, on_retry=on_retry, stop=self.stop)

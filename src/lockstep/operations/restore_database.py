@@ -191,8 +191,12 @@ class DatabaseRestore:
             return self.repository.local_copy(files[0], self.tables.directory)
         directory = self.tables.directory / "dump"
         directory.mkdir()
-        for entry in files:
-            self.repository.local_copy(entry, self.tables.directory).rename(directory / entry.path.rpartition("/")[2])
+        checked = [self.repository.local_copy(entry, self.tables.directory) for entry in files]
+        here = self.repository.store.local_file(files[0].path)
+        if here is not None:  # pg_restore takes no symbolic links inside a directory, so it reads the repository's own
+            return here.parent
+        for entry, copy in zip(files, checked, strict=True):
+            copy.rename(directory / entry.path.rpartition("/")[2])
         return directory
 
     def _steps(self, target: TargetState) -> Iterator[str]:

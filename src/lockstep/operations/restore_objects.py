@@ -105,6 +105,5 @@ class ObjectsRestore:
 
     def _list_present(self, *, skip: bool) -> None:
         for name, store in self.stores.items():
-            restores.add_present(self.tables, name, [])
             for page in () if skip else pages(store, self.options.prefix, stop=self.stop):
                 restores.add_present(self.tables, name, page)

@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from lockstep.errors import ObjectExists, ObjectNotFound, RepositoryInvalid, StoreUnreachable
+from lockstep.errors import ObjectExists, ObjectNotFound, RepositoryInvalid, StoreBusy, StoreUnreachable
 from lockstep.model.inventory import InventoryEntry, MissingObject, attributes_from_text
 from lockstep.model.objects import ObjectInfo, is_md5
 from lockstep.objects.retry import PATIENT, retrying
 from lockstep.objects.store import Body, ObjectStore
-from lockstep.objects.transfer import ByteBudget, Stop, TransferLimits, in_parallel
+from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits, in_parallel
 from lockstep.progress import Listener, Note, StageAdvanced
 from lockstep.repository.pool import read_object
 from lockstep.repository.repository import Repository
@@ -60,9 +60,9 @@ class Uploader:
 
     def upload(self, items: Iterable[tuple[InventoryEntry, ObjectInfo | None]]) -> Uploaded:
         """Upload what is not there; what the repository has lost goes into the table `unrestorable`."""
-        budget = ByteBudget(self.limits.bytes_in_flight)
+        budget, pacer = ByteBudget(self.limits.bytes_in_flight), Pacer(self.limits)
         total = Uploaded()
-        for outcomes in in_parallel(items, lambda item: self._one(*item, budget), threads=self.limits.threads, stop=self.stop):
+        for outcomes in in_parallel(items, lambda item: self._one(*item, budget, pacer), threads=pacer, stop=self.stop):
             restores.add_unrestorable(self.tables, [each for each in outcomes if isinstance(each, MissingObject)])
             for each in outcomes:
                 total = total.plus(each) if isinstance(each, Uploaded) else total
@@ -70,12 +70,14 @@ class Uploader:
             self.listener(StageAdvanced(STAGE, done=len(outcomes), size_bytes=moved))
         return total
 
-    def _one(self, entry: InventoryEntry, present: ObjectInfo | None, budget: ByteBudget) -> Uploaded | MissingObject:
+    def _one(self, entry: InventoryEntry, present: ObjectInfo | None, budget: ByteBudget, pacer: Pacer) -> Uploaded | MissingObject:
         weight = entry.size if entry.size <= self.limits.whole_up_to else 2 * self.limits.chunk
         store = self.stores[entry.store]
 
         def on_retry(error: StoreUnreachable, delay: float) -> None:
             store.requests.add("retried")
+            if isinstance(error, StoreBusy):
+                pacer.slow_down()
             self.listener(Note(f"{error.message}; trying again in {delay:.1f} s", level="debug"))
 
         with budget.take(weight):

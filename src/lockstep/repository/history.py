@@ -33,6 +33,12 @@ class History:
         return SnapshotId(self.newest.snapshot) if self.newest else None
 
     @property
+    def newest_name(self) -> SnapshotId | None:
+        """The last id of all that a snapshot or a stopped run has: whatever follows must sort behind it."""
+        runs = [layout.run_of_segment(entry.path) for entry in (*self.segments, *self.leftovers)]
+        return max((name for name in (self.parent, *runs) if name is not None), default=None)
+
+    @property
     def next_chain_length(self) -> int:
         """0 when the next snapshot must have a full list of references."""
         return 0 if self.newest is None else (self.newest.chain_length + 1) % CUT_EVERY

@@ -44,6 +44,12 @@ def segment_path(run: SnapshotId, number: int) -> str:
     return f"{INVENTORY}{run}-{number}.parquet"
 
 
+def run_of_segment(path: str) -> SnapshotId | None:
+    """The id of the run that wrote a segment of the inventory; None when the path is no segment's."""
+    found = _SEGMENT.fullmatch(path)
+    return SnapshotId(found[1]) if found else None
+
+
 def is_segment(path: str) -> bool:
     """True when a path has the form of a segment of the inventory."""
     return _SEGMENT.fullmatch(path) is not None

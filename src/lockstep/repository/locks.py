@@ -179,7 +179,7 @@ def _holder(operation: str) -> dict[str, object]:
 
 def _boot() -> str | None:
     with suppress(OSError):
-        namespace = os.readlink("/proc/self/ns/pid")  # two containers of one machine have process numbers of their own
+        namespace = str(Path("/proc/self/ns/pid").readlink())  # two containers of one machine have process numbers of their own
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip() + namespace
     return None
 

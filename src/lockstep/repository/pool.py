@@ -48,6 +48,8 @@ def save_object(store: ObjectStore, wanted: Wanted, body: Body, *, limits: Trans
     `odd`); then nothing of them is in the repository. A large object that lies aside is spooled in
     `work` first, since its place is its checksum.
     """
+    if wanted.size is not None and body.info.size != wanted.size:
+        raise WrongBytes("wrong_size")  # before the first byte: what is announced so cannot become right
     hashing = _Hashing()
     aside = wanted.odd or not can_be_a_file_name(wanted.key)
     if body.info.size <= limits.whole_up_to:

@@ -1,0 +1,21 @@
+"""What an operator has: servers, a deployment, the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lockstep.postgres.embedded import EmbeddedServer
+from support.fixture_types import Lockstep
+from support.servers import SeaweedFS
+from support.world import World, open_world
+
+
+@pytest.fixture
+def world(
+    lockstep: Lockstep, lockstep_environment: dict[str, str], postgres_server: EmbeddedServer, s3_server: SeaweedFS, tmp_path: Path
+) -> Iterator[World]:
+    with open_world(lockstep, lockstep_environment, postgres_server, s3_server, tmp_path) as made:
+        yield made

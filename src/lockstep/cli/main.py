@@ -47,6 +47,7 @@ COMMANDS: Sequence[CommandPlace] = (
     CommandPlace("list", "lockstep.cli.list:run_list", "List the snapshots of a repository."),
     CommandPlace("show", "lockstep.cli.show:run_show", "Show a snapshot, what it references and what it lacks."),
     CommandPlace("restore", "lockstep.cli.restore:run_restore", "Bring a snapshot back: objects first, the database last."),
+    CommandPlace("demo", "lockstep.cli.demo:run_demo", "Show the whole story on this machine, with a real PostgreSQL and S3 store."),
 )
 
 _TRUE = ("1", "true", "yes", "on", "t", "y")
@@ -173,7 +174,8 @@ def _told_surprise(error: BaseException, screen: Screen) -> int:
     if isinstance(error, typer.Abort):
         screen.show_note("nothing was done")
         return ExitStatus.FAILED
-    message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    said = str(error).strip().partition("\n")[0]  # one sentence; the rest of it is in the traceback
+    message = f"{type(error).__name__}: {said}" if said else type(error).__name__
     screen.show_error("internal", message, hint="Run it again with --verbose to see where it happened, and report that.")
     screen.show_traceback(error)
     return ExitStatus.FAILED

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -23,8 +22,8 @@ from support.parsec_server import DatabaseLogin, ParsecServer, write_env_file
 from support.parsec_shape import read_objects, sequence_values, table_rows
 from support.servers import SeaweedFS
 
-FIRST_BLOCKS = 240
-NEW_BLOCKS = 60
+FIRST_BLOCKS = 180
+NEW_BLOCKS = 40
 
 
 @pytest.fixture(scope="session")
@@ -66,14 +65,14 @@ def test_parsec_server_goes_on_working_on_what_was_restored_after_both_stores_we
     state, repository = tmp_path / "state.json", tmp_path / "repository"
     deployment = ("--parsec-env", env_file, "--repo", repository, "--json")
 
-    assert server.migrate()
+    server.migrate()
     with server.running() as url:
         server.client("populate", state, url=url, blocks=FIRST_BLOCKS)
         first = lockstep("backup", *deployment)
+        assert first.returncode == 0, first.stderr
         server.client("add", state, url=url, blocks=NEW_BLOCKS)
         second = lockstep("backup", *deployment)
 
-    assert first.returncode == 0, first.stderr
     assert first.json["complete"] is True
     assert first.json["objects"]["referenced"] == first.json["objects"]["new"] == FIRST_BLOCKS
     assert second.returncode == 0, second.stderr
@@ -82,7 +81,8 @@ def test_parsec_server_goes_on_working_on_what_was_restored_after_both_stores_we
     objects = second.json["objects"]
     assert (objects["referenced"], objects["new"], objects["reused"]) == (FIRST_BLOCKS + NEW_BLOCKS, NEW_BLOCKS, FIRST_BLOCKS)
     requests = second.json["requests"]
-    assert (requests["list"], requests["get"], requests["head"]) == (0, NEW_BLOCKS, 0)
+    assert (requests["list"], requests["get"]) == (0, NEW_BLOCKS)
+    assert requests["head"] <= 1, "the bucket may be asked about, an object that is there already may not"
 
     with psycopg.connect(login.url) as connection:
         rows, sequences = table_rows(connection), sequence_values(connection)
@@ -100,12 +100,9 @@ def test_parsec_server_goes_on_working_on_what_was_restored_after_both_stores_we
         assert sequence_values(connection) == sequences
     assert read_objects(bucket) == contents
 
-    assert not [line for line in server.migrate("--dry-run") if "already applied" not in line]
-    with server.running() as url:
-        server.client("read", state, url=url)
-        # With sequences set back the server would answer that the block is there already, and lose it.
-        server.client("add", state, url=url, blocks=NEW_BLOCKS)
-        server.client("read", state, url=url)
+    with server.running() as url:  # it does not start on a schema that is not its own
+        # With sequences set back it would answer that a new block is there already, and lose it.
+        server.client("go-on", state, url=url, blocks=NEW_BLOCKS)
 
 
 def _keys(state: Path) -> set[str]:
@@ -128,4 +125,4 @@ def _lose_both(postgres_server: EmbeddedServer, s3_server: SeaweedFS, *, login: 
         client.delete_object(Bucket=name, Key=key)
     client.delete_bucket(Bucket=name)
     client.create_bucket(Bucket=name)
-    assert read_objects(replace(bucket)) == {}
+    assert not read_objects(bucket)

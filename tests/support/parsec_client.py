@@ -2,11 +2,12 @@
 
 A program for the Python of the server's own environment (`parsec_environment.py`); no test imports it:
 
-    python parsec_client.py populate|add|read STATE URL [BLOCKS]        (the administration token in PARSEC_ADMINISTRATION_TOKEN)
+    python parsec_client.py populate|add|go-on STATE URL BLOCKS        (the administration token in PARSEC_ADMINISTRATION_TOKEN)
 
 STATE is a JSON file of what was made: the devices' keys, and the checksum of every block and of every version of every vlob.
 `populate` makes the organizations, users, workspaces and vlobs, and the first BLOCKS blocks; `add` makes BLOCKS more, and another
-version of one vlob in each workspace; `read` reads all of it and fails where an answer is not what was written.
+version of one vlob in each workspace; `go-on` does so and then reads everything there is. Any answer that is not the right one ends it
+with an error.
 
 Source: https://docs.parsec.cloud/en/latest/hosting/administration.html, and the bindings that the package publishes.
 """
@@ -272,12 +273,11 @@ def main(action: str, state: Path, url: str, block_count: int) -> None:
     """Do one of the three, and keep what was made."""
     server = Server(url)
     organizations = populate(server) if action == "populate" else _load(state)
-    if action == "read":
+    add(server, organizations, block_count)
+    state.write_text(json.dumps([asdict(organization) for organization in organizations]), encoding="utf-8")
+    if action == "go-on":
         read(server, organizations)
-    else:
-        add(server, organizations, block_count)
-        state.write_text(json.dumps([asdict(organization) for organization in organizations]), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else 0)
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -104,7 +105,13 @@ class Draft:
 
 
 def reclaim(repository: Repository, *, listener: Listener) -> int:
-    """Remove the files of snapshots that never came to exist; returns how many such snapshots there were. Only for the writer."""
+    """Remove the files of snapshots that never came to exist, and those that never got their names. Only for the writer.
+
+    Returns how many such snapshots there were.
+    """
+    work = repository.store.local_file(f"{layout.WORK}/any")
+    if work is not None:
+        shutil.rmtree(work.parent, ignore_errors=True)
     committed, seen = set(repository.snapshot_ids()), set()
     for page in repository.store.list(layout.SNAPSHOTS):
         seen |= {info.key.split("/")[1] for info in page}

@@ -23,6 +23,8 @@ from lockstep.progress import Listener, Note
 FILE = "locks/writer.lock"
 LEASE = "locks/writer.json"
 
+_TAKEN_OVER = "took over the lock of a writer that is dead"
+
 
 @dataclass(frozen=True, slots=True)
 class LeaseTimes:
@@ -53,7 +55,9 @@ def writer_lock(store: ObjectStore, operation: str, *, listener: Listener, times
     lease that nobody renews for `dead_after` seconds is taken over.
     """
     path = store.local_file(FILE)
-    with _file_lock(path, operation) if path else _lease(store, operation, listener=listener, times=times or LeaseTimes()) as lock:
+    with (
+        _file_lock(path, operation, listener) if path else _lease(store, operation, listener=listener, times=times or LeaseTimes()) as lock
+    ):
         yield lock
 
 
@@ -63,9 +67,11 @@ class _HeldFile:
 
 
 @contextmanager
-def _file_lock(path: Path, operation: str) -> Iterator[WriterLock]:
+def _file_lock(path: Path, operation: str, listener: Listener) -> Iterator[WriterLock]:
     descriptor = _open_locked(path)
     try:
+        if os.pread(descriptor, 1, 0):  # a holder that ended well removes the file
+            listener(Note(_TAKEN_OVER, level="warning"))
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps(_holder(operation)).encode())
         yield _HeldFile()
@@ -137,7 +143,7 @@ def _lease(store: ObjectStore, operation: str, *, listener: Listener, times: Lea
         lease.take(overwrite=False)
     except ObjectExists:
         _wait_until_dead(store, times)
-        listener(Note("took over the lock of a writer that is dead", level="warning"))
+        listener(Note(_TAKEN_OVER, level="warning"))
         lease.take(overwrite=True)
     try:
         yield lease

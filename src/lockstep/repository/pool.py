@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from lockstep.errors import ObjectExists, RepositoryInvalid
@@ -96,10 +97,8 @@ def _save_whole(store: ObjectStore, entry: InventoryEntry, data: bytes, *, aside
         store.write(own_path(entry.store, entry.key), data, overwrite=True)
         return entry
     place = odd_path(entry.sha256)
-    try:
+    with suppress(ObjectExists):  # the same bytes: its name is their checksum
         store.write(place, data)
-    except ObjectExists:
-        pass  # the same bytes: its name is their checksum
     return _at(entry, place)
 
 
@@ -125,10 +124,8 @@ def _save_spooled(store: ObjectStore, wanted: Wanted, body: Body, *, limits: Tra
         entry = _entry(wanted, body, _checked(hashing, body, wanted))
         spool.seek(0)
         place = odd_path(entry.sha256)
-        try:
+        with suppress(ObjectExists):  # the same bytes: its name is their checksum
             store.write_stream(place, iter(lambda: spool.read(limits.chunk), b""))
-        except ObjectExists:
-            pass  # the same bytes: its name is their checksum
     return _at(entry, place)
 
 

@@ -43,6 +43,7 @@ from lockstep.config.secret_values import secrets_of_arguments, secrets_of_envir
 from lockstep.errors import Cancelled, LockstepError
 
 COMMANDS: Sequence[CommandPlace] = (
+    CommandPlace("check", "lockstep.cli.check:run_check", "Test every precondition of a backup and a restore."),
     CommandPlace("backup", "lockstep.cli.backup:run_backup", "Record the deployment as it is now, as one new snapshot in the repository."),
     CommandPlace("list", "lockstep.cli.list:run_list", "List the snapshots of a repository."),
     CommandPlace("show", "lockstep.cli.show:run_show", "Show a snapshot, what it references and what it lacks."),

@@ -40,6 +40,11 @@ def oldest_reader(version: tuple[int, int]) -> int:
     return next(major for known, major in sorted(_READERS.items()) if version <= known)
 
 
+def reader_needed(pg_dump_major: int) -> int:
+    """The oldest major version of pg_restore that reads what pg_dump of a major version writes."""
+    return max((major for major in _READERS.values() if major <= pg_dump_major), default=min(_READERS.values()))
+
+
 def read_archive_reader(archive: Path, *, format: DumpFormat) -> int | None:
     """The oldest major version of pg_restore that reads the archive at a path; None for plain SQL, which needs none.
 

@@ -1,0 +1,39 @@
+"""`lockstep check`: options, the operation, the report."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+from lockstep.cli.composition import Session
+from lockstep.cli.exit_codes import ExitStatus
+from lockstep.cli.screen import Result, is_terminal
+from lockstep.cli.transfer_options import TempDir
+from lockstep.cli.wiring import open_repository_store, open_stores
+from lockstep.config.deployment import DeploymentSettings
+from lockstep.config.repository import RepositorySettings
+from lockstep.model.addresses import StoreAddress
+from lockstep.objects.store import ObjectStore
+from lockstep.operations.check import CheckSubject, check
+from lockstep.report import check as report
+
+
+def run_check(session: Session, deployment: DeploymentSettings, repository: RepositorySettings, *, temp_dir: TempDir = None) -> Result:
+    """Test every precondition of a backup and a restore."""
+
+    def open_store(address: StoreAddress) -> ObjectStore:
+        return open_stores(replace(deployment, stores=(address,)))[address.name]
+
+    database, stores = deployment.needed()
+    subject = CheckSubject(
+        database,
+        stores,
+        repository.address,
+        app=deployment.app,
+        temporary=temp_dir,
+        open_store=open_store,
+        open_repository=lambda _: open_repository_store(repository),
+    )
+    checkup = check(subject, listener=session.listener)
+    colour = session.output.colour and is_terminal(sys.stdout)
+    return Result(report.as_document(checkup), report.as_text(checkup, colour=colour), ExitStatus.DONE if checkup.ok else ExitStatus.FAILED)

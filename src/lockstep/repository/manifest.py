@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from lockstep.errors import RepositoryInvalid
 from lockstep.model.database import DatabaseFacts, DumpFormat, LocaleProvider
@@ -14,7 +13,8 @@ from lockstep.model.keys import can_be_a_file_name
 from lockstep.repository.layout import FORMAT
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Id = Annotated[str, Field(pattern=r"^\d{8}T\d{6}Z-[0-9a-f]{8}$")]
+Id = Annotated[str, Field(pattern=r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}$")]
+Store = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -101,7 +101,7 @@ class Manifest(_Record):
     format: Literal[1] = 1
     repository: str
     snapshot: Id
-    created: datetime
+    created: AwareDatetime
     complete: bool
     tag: str | None = None
     parent: Id | None = None
@@ -110,7 +110,7 @@ class Manifest(_Record):
     database: DatabaseRecord
     dump: DumpRecord
     profile: ProfileRecord
-    stores: dict[str, str]
+    stores: dict[Store, str]
     objects: ObjectCounts
     files: tuple[FileEntry, ...]
     inventory: tuple[FileEntry, ...] = ()
@@ -153,7 +153,9 @@ def manifest_schema() -> dict[str, Any]:
 
 def _check_format(document: object, path: str) -> None:
     found = document.get("format") if isinstance(document, dict) else None
-    if isinstance(found, int) and found > FORMAT:
+    if not isinstance(found, int):
+        raise ValueError("format: is not a number")  # noqa: TRY004 - of the document, not of the program
+    if found > FORMAT:
         raise RepositoryInvalid(
             f"'{path}' has format {found}, and this lockstep reads formats up to {FORMAT}", hint="Use a newer lockstep for this repository."
         )

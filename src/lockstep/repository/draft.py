@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Self
 
 from lockstep.errors import LockstepError
-from lockstep.model.snapshots import SnapshotId
+from lockstep.model.snapshots import SnapshotId, is_snapshot_id
 from lockstep.progress import Listener, Note
 from lockstep.repository import layout
 from lockstep.repository.locks import WriterLock
 from lockstep.repository.manifest import FileEntry, Manifest
+from lockstep.repository.private import make_private_directory
 from lockstep.repository.repository import CHUNK, Repository
 
 
@@ -69,7 +70,7 @@ class Draft:
         prefix = f"{layout.snapshot_directory(self.snapshot)}{name}/"
         here = self.repository.store.local_file(f"{prefix}toc.dat")
         made = here.parent if here else work / name
-        made.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_directory(made.parent)
         fill(made)
         found = [(path.relative_to(made).as_posix(), path) for path in sorted(made.rglob("*")) if path.is_file()]
         if here is None:
@@ -107,22 +108,30 @@ class Draft:
 def reclaim(repository: Repository, *, listener: Listener) -> int:
     """Remove the files of snapshots that never came to exist, and those that never got their names. Only for the writer.
 
-    Returns how many such snapshots there were.
+    A snapshot that `head.json` or a later manifest names did exist: when its manifest is gone, what is left of it stays. Returns how many
+    snapshots were removed.
     """
     work = repository.store.local_file(f"{layout.WORK}/any")
     if work is not None:
         shutil.rmtree(work.parent, ignore_errors=True)
     committed, seen = set(repository.snapshot_ids()), set()
     for page in repository.store.list(layout.SNAPSHOTS):
-        seen |= {info.key.split("/")[1] for info in page}
-    half_made = sorted(seen - committed)
-    for name in half_made:
+        seen |= {name for name in (info.key.split("/")[1] for info in page) if is_snapshot_id(name)}
+    half_made = seen - committed
+    bereft = half_made & {repository.head(), *_predecessors(repository)} if half_made else set()
+    for name in sorted(bereft):
+        listener(Note(f"the snapshot {name} has lost its manifest; its other files are left alone", level="warning"))
+    for name in sorted(half_made - bereft):
         listener(Note(f"removed what a stopped run left of {name}", fields={"snapshot": name}))
         remove_below(repository, f"{layout.SNAPSHOTS}{name}/")
-    return len(half_made)
+    return len(half_made - bereft)
 
 
 def remove_below(repository: Repository, prefix: str) -> None:
     """Delete every file of the repository whose path starts with `prefix`."""
     for page in list(repository.store.list(prefix)):
         repository.store.delete([info.key for info in page])
+
+
+def _predecessors(repository: Repository) -> set[str]:
+    return {each.previous.snapshot for each in repository.manifests() if each.previous is not None}

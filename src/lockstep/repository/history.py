@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep.errors import ObjectNotFound, RepositoryInvalid
+from lockstep.errors import RepositoryInvalid
 from lockstep.model.snapshots import SnapshotId
 from lockstep.progress import Listener, Note
 from lockstep.repository import layout
@@ -90,9 +89,6 @@ def references_file(manifest: Manifest) -> FileEntry:
 
 def _check_head(repository: Repository, previous: Previous | None, *, listener: Listener) -> None:
     """An older head is what a kill between manifest and head leaves, and the next commit mends it; a head without its manifest is not."""
-    try:
-        named = json.loads(repository.store.read(layout.HEAD).bytes())["snapshot"]
-    except (ObjectNotFound, ValueError, KeyError, TypeError):
-        return
-    if previous is None or named > previous.snapshot:
+    named = repository.head()
+    if named is not None and (previous is None or named > previous.snapshot):
         listener(Note(f"the newest snapshot {named} is gone from the repository; 'lockstep verify' tells more", level="warning"))

@@ -19,6 +19,7 @@ from typing import Protocol
 from lockstep.errors import DiskFailed, LockstepError, ObjectExists, ObjectNotFound, PermissionMissing, RepositoryLocked
 from lockstep.objects.store import ObjectStore
 from lockstep.progress import Listener, Note
+from lockstep.repository.private import make_private_directory
 
 FILE = "locks/writer.lock"
 LEASE = "locks/writer.json"
@@ -83,7 +84,7 @@ def _file_lock(path: Path, operation: str, listener: Listener) -> Iterator[Write
 def _open_locked(path: Path) -> int:
     while True:
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_directory(path.parent)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except PermissionError as error:
             raise PermissionMissing(f"no permission to write '{path}'", hint="Run lockstep as the owner of the repository.") from error
@@ -168,7 +169,7 @@ def _wait_until_dead(store: ObjectStore, times: LeaseTimes) -> None:
 def _read(store: ObjectStore) -> dict[str, object]:
     try:
         found = json.loads(store.read(LEASE).bytes())
-    except (ObjectNotFound, ValueError):
+    except (ObjectNotFound, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

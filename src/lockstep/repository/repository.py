@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
-from lockstep.errors import BucketNotFound, ObjectNotFound, RepositoryInvalid, RepositoryNotFound
-from lockstep.model.snapshots import SnapshotId, SnapshotTime, select_snapshot
+from lockstep.errors import BucketNotFound, ObjectExists, ObjectNotFound, RepositoryInvalid, RepositoryNotFound
+from lockstep.model.snapshots import SnapshotId, SnapshotTime, is_snapshot_id, select_snapshot
 from lockstep.objects.store import ObjectStore
 from lockstep.repository import layout
 from lockstep.repository.manifest import FileEntry, Manifest, manifest_from_bytes
@@ -38,7 +38,10 @@ class Repository:
     def manifest_and_checksum(self, snapshot: SnapshotId) -> tuple[Manifest, str]:
         """A snapshot's manifest and the SHA-256 of its file."""
         path = layout.manifest_path(snapshot)
-        data = self.store.read(path).bytes()
+        try:
+            data = self.store.read(path).bytes()
+        except ObjectNotFound as error:
+            raise RepositoryInvalid(f"'{path}' is gone", hint="Run 'lockstep verify' to see what else is damaged.") from error
         manifest = manifest_from_bytes(data, path=path)
         if manifest.repository != self.id:
             raise RepositoryInvalid(f"'{path}' is of another repository", hint="Run 'lockstep verify' to see what else was changed.")
@@ -47,6 +50,14 @@ class Repository:
     def manifests(self) -> list[Manifest]:
         """All manifests, oldest first."""
         return [self.manifest(snapshot) for snapshot in self.snapshot_ids()]
+
+    def head(self) -> str | None:
+        """The newest snapshot according to `head.json`; None when there is no such file, or nothing that can be read in it."""
+        try:
+            named = json.loads(self.store.read(layout.HEAD).bytes())["snapshot"]
+        except (ObjectNotFound, ValueError, KeyError, TypeError, RecursionError):
+            return None
+        return named if isinstance(named, str) and is_snapshot_id(named) else None
 
     def select(self, wanted: str, *, now: datetime, zone: tzinfo) -> Manifest:
         """The manifest of the snapshot that a person means. Raises SnapshotNotFound."""
@@ -76,7 +87,6 @@ class Repository:
         if here is not None:
             blocks: Iterator[bytes] = _blocks(here, entry.path)
             target.unlink(missing_ok=True)
-            target.symlink_to(here)
         else:
             blocks = _downloaded(self.store, entry.path, target)
         hashing, size = hashlib.sha256(), 0
@@ -84,10 +94,12 @@ class Repository:
             hashing.update(block)
             size += len(block)
         if size != entry.size or hashing.hexdigest() != entry.sha256:
-            target.unlink()
+            target.unlink(missing_ok=True)
             raise RepositoryInvalid(
                 f"'{entry.path}' is not what its manifest says", hint="Run 'lockstep verify' to see what else is damaged."
             )
+        if here is not None:
+            target.symlink_to(here)
         return target
 
     def describe(self, path: str) -> FileEntry:
@@ -115,7 +127,7 @@ def open_repository(store: ObjectStore) -> Repository:
     try:
         marker = json.loads(data)
         found, identity = marker["format"], str(uuid.UUID(marker["id"]))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RepositoryInvalid(f"'{store.url}' has a damaged {layout.MARKER}", hint=f"Bring {layout.MARKER} back from a copy.") from error
     if found != layout.FORMAT:
         raise RepositoryInvalid(
@@ -136,7 +148,10 @@ def open_or_create(store: ObjectStore, *, now: datetime) -> tuple[Repository, bo
         if store.local_file(layout.MARKER) is not None:
             store.create_bucket()
         marker = {"format": layout.FORMAT, "id": str(uuid.uuid4()), "created": now.astimezone(UTC).isoformat(timespec="seconds")}
-        store.write(layout.MARKER, (json.dumps(marker, indent=2) + "\n").encode())
+        try:
+            store.write(layout.MARKER, (json.dumps(marker, indent=2) + "\n").encode())
+        except ObjectExists:  # made by somebody else meanwhile
+            return open_repository(store), False
         store.flush()
         return open_repository(store), True
 

@@ -45,9 +45,9 @@ def tables(tmp_path: Path) -> Iterator[Tables]:
 def make_manifest() -> MakeManifest:
     """Makes a manifest of a snapshot of an empty database; fields are replaced by name."""
 
-    def make(repository: Repository | None, snapshot: SnapshotId | str, **fields: Any) -> Manifest:
+    def make(place: Repository | None, snapshot: SnapshotId | str, **fields: Any) -> Manifest:
         given: dict[str, Any] = {
-            "repository": repository.id if repository else "00000000-0000-0000-0000-000000000001",
+            "repository": place.id if place else "00000000-0000-0000-0000-000000000001",
             "snapshot": snapshot,
             "created": datetime(2026, 11, 22, 12, 40, tzinfo=UTC),
             "complete": True,

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 from lockstep.cli.composition import Session
 from lockstep.cli.exit_codes import ExitStatus
+from lockstep.cli.redaction import Redactor
 from lockstep.cli.screen import Result, is_terminal
 from lockstep.cli.transfer_options import TempDir
 from lockstep.cli.wiring import open_repository_store, open_stores
 from lockstep.config.deployment import DeploymentSettings
 from lockstep.config.repository import RepositorySettings
 from lockstep.model.addresses import StoreAddress
+from lockstep.model.checkup import Answer, Checkup
 from lockstep.objects.store import ObjectStore
 from lockstep.operations.check import CheckSubject, check
 from lockstep.report import check as report
@@ -35,5 +37,14 @@ def run_check(session: Session, deployment: DeploymentSettings, repository: Repo
         open_repository=lambda _: open_repository_store(repository),
     )
     checkup = check(subject, listener=session.listener)
+    # Answers are made of error messages, which are redacted wherever else they are shown.
+    checkup = _redacted(checkup, session.screen.redactor)
     colour = session.output.colour and is_terminal(sys.stdout)
     return Result(report.as_document(checkup), report.as_text(checkup, colour=colour), ExitStatus.DONE if checkup.ok else ExitStatus.FAILED)
+
+
+def _redacted(checkup: Checkup, redactor: Redactor) -> Checkup:
+    def safe(answer: Answer) -> Answer:
+        return replace(answer, detail=redactor.redact(answer.detail), hint=answer.hint and redactor.redact(answer.hint))
+
+    return Checkup(tuple(replace(each, answer=safe(each.answer)) for each in checkup.checks))

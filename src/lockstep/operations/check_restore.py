@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lockstep.model.checkup import Answer, fine, warning
-from lockstep.operations.check_database import Live, shortened
+from lockstep.operations.check_database import Live
 from lockstep.operations.check_repository import Kept
 from lockstep.postgres.programs import find_programs
 from lockstep.postgres.requirements import missing_on_target
@@ -19,7 +19,7 @@ def target(live: Live, kept: Kept | None) -> Answer:
     facts = newest.database.facts() if newest else live.facts
     found = missing_on_target(facts, plan_target(live.address, live.facts.name))
     if found:
-        return warning(shortened([each.message for each in found]), hint=found[0].hint)
+        return warning("; ".join(each.message for each in found), hint=found[0].hint)
     what = "this database"
     if newest:
         what = f"the newest snapshot, {newest.snapshot},"

@@ -22,8 +22,10 @@ class BackupDatabase:
 
 @dataclass(frozen=True, slots=True)
 class BackupObjects:
-    """The objects' side of a backup. `referenced` = `new` + `reused` + `missing` + `mismatched`; `recovered` of the new ones were not in
-    their place in the store but in an older one; `seconds` is what copying took.
+    """The objects' side of a backup.
+
+    `referenced` = `new` + `reused` + `missing` + `mismatched`; `recovered` of the new ones were not in their place in the store but in
+    an older one; `seconds` is what copying took.
     """
 
     referenced: int
@@ -109,8 +111,10 @@ class RestoredDatabase:
 
 @dataclass(frozen=True, slots=True)
 class RestoredObjects:
-    """The objects' side of a restore. `different` objects were under their key with other bytes and were left alone; `missing` ones the
-    snapshot never had, or the repository has lost.
+    """The objects' side of a restore.
+
+    `different` objects were under their key with other bytes and were left alone; `missing` ones the snapshot never had, or the
+    repository has lost.
     """
 
     uploaded: int
@@ -135,8 +139,10 @@ class RestoreResult:
 
 @dataclass(frozen=True, slots=True)
 class RestorePlan:
-    """What a restore would do; nothing was changed. `database_steps` are sentences in their order; sizes in bytes; `missing` objects
-    cannot come back. A side that was not asked for has zeros and None.
+    """What a restore would do; nothing was changed.
+
+    `database_steps` are sentences in their order; sizes in bytes; `missing` objects cannot come back. A side that was not asked for has
+    zeros and None.
     """
 
     snapshot: str

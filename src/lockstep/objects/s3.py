@@ -80,6 +80,7 @@ class S3ObjectStore:
         self._conditional: bool | None = True if settings.is_amazon else None
         self._bucket_is_there = False
         self._bulk_delete = True
+        self._keeps_versions: bool | None = None
 
     @property
     def url(self) -> str:
@@ -171,13 +172,19 @@ class S3ObjectStore:
             self._delete_batch(batch)
 
     def list_versions(self, key: str) -> builtins.list[tuple[str, ObjectInfo]]:
-        """ListObjectVersions; empty where the service does not have it."""
+        """ListObjectVersions; empty, and nothing is listed, where the bucket keeps no versions."""
         try:
-            return self._second().list_versions(key)
+            if self._keeps_versions is None:
+                self._keeps_versions = self._second().keeps_versions()
+            return self._second().list_versions(key) if self._keeps_versions else []
         except LockstepError as error:
             if failures.is_unsupported(error):
                 return []
             raise
+
+    def etag_is_md5(self, key: str) -> bool:
+        """HeadObject says how the object is encrypted."""
+        return self._second().etag_is_md5(key)
 
     def flush(self) -> None:
         """Nothing: what the service has answered for is durable."""

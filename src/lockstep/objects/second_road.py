@@ -181,6 +181,21 @@ class SecondRoad:
                 return sorted(found, key=lambda item: item[1].modified.timestamp() if item[1].modified else 0.0, reverse=True)
             more = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page.get("NextVersionIdMarker", "")}
 
+    def keeps_versions(self) -> bool:
+        """True when the bucket keeps, or once kept, what is overwritten or deleted; false also where that cannot be asked."""
+        self._requests.add("head")
+        try:
+            return "Status" in self.client.get_bucket_versioning(Bucket=self.bucket)
+        except (BotoCoreError, ClientError):
+            return False
+
+    def etag_is_md5(self, key: str) -> bool:
+        """False when the object is encrypted in a way that makes its ETag something else."""
+        self._requests.add("head")
+        with self.errors(key):
+            found = self.client.head_object(Bucket=self.bucket, Key=self.prefix + key)
+        return not found.get("ServerSideEncryption", "").startswith("aws:kms") and "SSECustomerAlgorithm" not in found
+
     def create_bucket(self) -> None:
         """Create the bucket; no error when it is the caller's already."""
         where = {} if self.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": self.region}}

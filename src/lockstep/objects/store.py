@@ -106,6 +106,9 @@ class ObjectStore(Protocol):
     def list_versions(self, key: str) -> builtins.list[tuple[str, ObjectInfo]]:
         """Older versions of one object that still have bytes, newest first, as (version id, info). Empty without versioning."""
 
+    def etag_is_md5(self, key: str) -> bool:
+        """False when an object's ETag is known to be no MD5 of its bytes although it looks like one (SSE-KMS, SSE-C)."""
+
     def flush(self) -> None:
         """Make everything written so far durable (`syncfs` on a local disk; nothing to do in an object store)."""
 

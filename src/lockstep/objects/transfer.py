@@ -112,7 +112,8 @@ def in_parallel(
 ) -> Iterator[list[Result]]:
     """Apply `work` to every item in threads; yield what is done, in no order, in a list every `every_seconds` (may be empty).
 
-    `threads` is their number, or a pacer that finds it. `items` is advanced by one thread at a time and never ahead of the work. The first error of any worker ends all and is raised here;
+    `threads` is their number, or a pacer that finds it. `items` is advanced by one thread at a time and never ahead of the work.
+    The first error of any worker ends all and is raised here;
     when the consumer stops early, the workers end after the object in hand.
     """
     pacer = threads if isinstance(threads, Pacer) else Pacer(TransferLimits(threads=threads))

@@ -147,7 +147,7 @@ class _Run:
             plans.forget_all_missing(self.tables)  # what is missing is decided after the freeze
 
     def _name(self, frozen_at: datetime) -> SnapshotId:
-        """The id of a run or of its snapshot: later than all before it, since an inventory's row belongs to the snapshots from its id on."""
+        """The id of a run or of its snapshot: later than all before it, since an inventory's row belongs to snapshots from its id on."""
         newest = self.copier.journal.run if self.copier else self.history.newest_name
         return new_snapshot_id(frozen_at, newest=newest, randomness=secrets.randbits(32))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from lockstep.errors import KeyRefused, MissingObjects, ObjectNotFound, StoreBusy, StoreUnreachable
 from lockstep.model.inventory import InventoryEntry, MissingObject, Wanted, WhyMissing
@@ -48,6 +48,8 @@ class Copier:
     stop: Stop
     listener: Listener
     fail_fast: bool = False
+    other_etags: set[str] = field(default_factory=set)
+    """Stores whose ETags turned out to be no MD5 of the bytes."""
 
     def copy(self, wanted: Iterable[Wanted]) -> Copied:
         """Copy objects and journal them; what cannot be had goes into the table `missing_now`.
@@ -89,17 +91,21 @@ class Copier:
                     raise
                 return self._with_retries(replace(wanted, odd=True), pacer)
             except WrongBytes as wrong:
-                if attempt == TRIES_OF_WRONG_BYTES or wrong.why == "wrong_size":
+                store = self.stores[wanted.store]
+                if wrong.why == "wrong_checksum" and wanted.store not in self.other_etags and not store.etag_is_md5(wanted.key):
+                    self.other_etags.add(wanted.store)  # from here on the whole store is believed by length and TLS alone
+                elif attempt == TRIES_OF_WRONG_BYTES or wrong.why == "wrong_size":
                     raise
-                self.stores[wanted.store].requests.add("retried")
+                store.requests.add("retried")
         raise AssertionError("unreachable")
 
     def _with_retries(self, wanted: Wanted, pacer: Pacer) -> InventoryEntry:
         store = self.stores[wanted.store]
 
         def once() -> InventoryEntry:
+            trusted = wanted.store not in self.other_etags
             body = store.read(wanted.found_key or wanted.key, version=wanted.found_version)
-            return save_object(self.repository.store, wanted, body, limits=self.limits, work=self.tables.directory)
+            return save_object(self.repository.store, wanted, body, limits=self.limits, work=self.tables.directory, etag_is_md5=trusted)
 
         def on_retry(error: StoreUnreachable, delay: float) -> None:
             store.requests.add("retried")

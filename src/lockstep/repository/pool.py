@@ -28,8 +28,9 @@ class WrongBytes(Exception):
 class _Hashing:
     """Checksums of bytes that pass by."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, etag_is_md5: bool) -> None:
         self.size = 0
+        self._etag_is_md5 = etag_is_md5
         self._sha256 = hashlib.sha256()
         self._md5 = hashlib.md5(usedforsecurity=False)
 
@@ -39,19 +40,21 @@ class _Hashing:
         self._md5.update(data)
 
     def received(self, body: Body) -> Received:
-        return Received(self.size, self._sha256.hexdigest(), self._md5.hexdigest(), body.info.size, body.info.etag)
+        return Received(self.size, self._sha256.hexdigest(), self._md5.hexdigest(), body.info.size, body.info.etag, self._etag_is_md5)
 
 
-def save_object(store: ObjectStore, wanted: Wanted, body: Body, *, limits: TransferLimits, work: Path) -> InventoryEntry:
+def save_object(
+    store: ObjectStore, wanted: Wanted, body: Body, *, limits: TransferLimits, work: Path, etag_is_md5: bool = True
+) -> InventoryEntry:
     """Check the bytes of an object while they arrive and put them at their place in the repository.
 
-    Raises WrongBytes when they are not right, and KeyRefused when something else is in the way of the key (the caller asks again with
-    `odd`); then nothing of them is in the repository. A large object that lies aside is spooled in
-    `work` first, since its place is its checksum.
+    `etag_is_md5` false leaves the ETag out of the check. Raises WrongBytes when they are not right, and KeyRefused when something else
+    is in the way of the key (the caller asks again with `odd`); then nothing of them is in the repository. A large object that lies
+    aside is spooled in `work` first, since its place is its checksum.
     """
     if wanted.size is not None and body.info.size != wanted.size:
         raise WrongBytes("wrong_size")  # before the first byte: what is announced so cannot become right
-    hashing = _Hashing()
+    hashing = _Hashing(etag_is_md5=etag_is_md5)
     aside = wanted.odd or not can_be_a_file_name(wanted.key)
     if body.info.size <= limits.whole_up_to:
         data = body.bytes()
@@ -60,7 +63,7 @@ def save_object(store: ObjectStore, wanted: Wanted, body: Body, *, limits: Trans
         return _save_whole(store, entry, data, aside=aside)
     if not aside:
         return _save_stream(store, wanted, body, hashing, limits)
-    return _save_spooled(store, wanted, body, limits=limits, work=work)
+    return _save_spooled(store, wanted, body, hashing, limits=limits, work=work)
 
 
 def read_object(store: ObjectStore, entry: InventoryEntry) -> Body:
@@ -115,8 +118,9 @@ def _save_stream(store: ObjectStore, wanted: Wanted, body: Body, hashing: _Hashi
     return _entry(wanted, body, checked[0])
 
 
-def _save_spooled(store: ObjectStore, wanted: Wanted, body: Body, *, limits: TransferLimits, work: Path) -> InventoryEntry:
-    hashing = _Hashing()
+def _save_spooled(
+    store: ObjectStore, wanted: Wanted, body: Body, hashing: _Hashing, *, limits: TransferLimits, work: Path
+) -> InventoryEntry:
     with tempfile.TemporaryFile(dir=work) as spool:
         for chunk in body.chunks(limits.chunk):
             hashing.update(chunk)

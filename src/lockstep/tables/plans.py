@@ -10,19 +10,19 @@ from lockstep.model.inventory import MISMATCHED, MissingObject, Wanted, WhyMissi
 from lockstep.tables import inventory
 from lockstep.tables.engine import Tables
 
-# The versions that count are those of the same size. Where a listing is the list of references, its ETag must be that of the newest
-# version too: an object of an application that overwrites may come back to bytes that it had before.
 _NEW = """
     CREATE OR REPLACE TABLE wanted AS
-    SELECT r.* FROM references_now AS r ANTI JOIN {kept} AS k
-    ON r.store = k.store AND r.key = k.key AND (r.size IS NULL OR r.size = k.size) {same_etag}
+    SELECT {columns} FROM references_now AS r ANTI JOIN {kept} AS k
+    ON r.store = k.store AND r.key = k.key AND (r.size IS NULL OR r.size = k.size) {same_bytes}
 """
 _NEWEST_VERSIONS = """
-    (SELECT store, key, size, etag FROM inventory ANTI JOIN versioned USING (store, key)
+    (SELECT store, key, size, etag, sha256 FROM inventory ANTI JOIN versioned USING (store, key)
      UNION ALL
-     SELECT store, key, arg_max(size, snapshot), arg_max_null(etag, snapshot)
+     SELECT store, key, arg_max(size, snapshot), arg_max_null(etag, snapshot), arg_max(sha256, snapshot)
      FROM inventory SEMI JOIN versioned USING (store, key) GROUP BY store, key)
 """
+_SAME_AS_LISTED = "AND r.etag IS NOT DISTINCT FROM k.etag"
+_SAME_AS_REFERENCED = "AND (r.etag IS NULL OR r.etag = k.etag) AND (r.sha256 IS NULL OR r.sha256 = k.sha256)"
 
 # `a` and `a/b` may both be keys, but not both names on a disk. The one that would have to be a directory as well goes aside, and so
 # does a new version of an object whose first version keeps its name.
@@ -57,14 +57,23 @@ class NewObjects:
 
 
 def plan_new(tables: Tables, *, compare_etags: bool) -> NewObjects:
-    """Fill the table `wanted` with the references of `references_now` that the inventory does not have, and `aside` with those of them
-    that cannot lie under their own key because of another key.
+    """Fill the table `wanted` with the references of `references_now` that the inventory does not have.
+
+    `aside` gets those of them that cannot lie under their own key because of another key. A version of the same size is enough, unless
+    the references say more: an ETag or a checksum must be that of the newest version, since an object that is overwritten may come
+    back to bytes that it had before. With `compare_etags` the references are a listing: its ETags tell what is new, but not what a GET
+    must bring, which may come later than an overwriting.
     """
-    if compare_etags:
+    exact = bool(tables.row("SELECT count(etag) + count(sha256) FROM references_now")[0])
+    if exact or compare_etags:
         inventory.find_versioned(tables)
-    kept = _NEWEST_VERSIONS if compare_etags else "inventory"
-    same_etag = "AND r.etag IS NOT DISTINCT FROM k.etag" if compare_etags else ""
-    tables.run(_NEW.format(kept=kept, same_etag=same_etag))
+    tables.run(
+        _NEW.format(
+            columns="r.* REPLACE (NULL AS etag)" if compare_etags else "r.*",
+            kept=_NEWEST_VERSIONS if exact or compare_etags else "inventory",
+            same_bytes=_SAME_AS_LISTED if compare_etags else _SAME_AS_REFERENCED if exact else "",
+        )
+    )
     objects, size_bytes = tables.row("SELECT count(*), coalesce(sum(size) FILTER (size > 0), 0)::BIGINT FROM wanted")
     tables.run(_ASIDE)
     return NewObjects(objects, size_bytes)
@@ -132,11 +141,8 @@ def count_new(tables: Tables) -> int:
 
 def unaccounted(tables: Tables) -> int:
     """How many of `wanted` are neither in `journal` nor in `missing_now`: the proof, which must give 0."""
-    return int(
-        tables.row(
-            "SELECT count(*) FROM wanted ANTI JOIN (SELECT store, key FROM journal UNION ALL SELECT store, key FROM missing_now) USING (store, key)"
-        )[0]
-    )
+    accounted = "(SELECT store, key FROM journal UNION ALL SELECT store, key FROM missing_now)"
+    return int(tables.row(f"SELECT count(*) FROM wanted ANTI JOIN {accounted} USING (store, key)")[0])  # noqa: S608 - our own table names
 
 
 @dataclass(frozen=True, slots=True)

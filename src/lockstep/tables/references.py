@@ -17,8 +17,9 @@ COLUMNS = ("store", "key", "size", "etag", "sha256")
 _PARQUET = "(FORMAT parquet, COMPRESSION zstd)"
 
 _READ_CSV = """
-    read_csv($1, auto_detect=false, header=false, delim=',', quote='"', escape='"', nullstr='', allow_quoted_nulls=false, new_line='\\n', strict_mode=true,
-             max_line_size=1000000, columns={'store': 'VARCHAR', 'key': 'VARCHAR', 'size': 'BIGINT', 'etag': 'VARCHAR', 'sha256': 'VARCHAR'})
+    read_csv($1, auto_detect=false, header=false, delim=',', quote='"', escape='"', nullstr='', allow_quoted_nulls=false,
+             new_line='\\n', strict_mode=true, max_line_size=1000000,
+             columns={'store': 'VARCHAR', 'key': 'VARCHAR', 'size': 'BIGINT', 'etag': 'VARCHAR', 'sha256': 'VARCHAR'})
 """
 
 _LOAD = f"CREATE OR REPLACE TABLE references_now AS SELECT * FROM {_READ_CSV} WHERE key IS NOT NULL"  # noqa: S608 - nobody's value in it
@@ -118,7 +119,10 @@ def save_changes(tables: Tables, path: Path, *, since: str) -> None:
         COPY (
             SELECT * FROM (
                 SELECT store, key, size, '+' AS change FROM references_now AS now
-                WHERE NOT EXISTS (SELECT 1 FROM {since} AS old WHERE old.store = now.store AND old.key = now.key AND old.size IS NOT DISTINCT FROM now.size)
+                WHERE NOT EXISTS (
+                    SELECT 1 FROM {since} AS old
+                    WHERE old.store = now.store AND old.key = now.key AND old.size IS NOT DISTINCT FROM now.size
+                )
                 UNION ALL
                 SELECT store, key, size, '-' AS change FROM {since} ANTI JOIN references_now USING (store, key)
             ) ORDER BY store, key

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lockstep.errors import StoreUnreachable
+from lockstep.model.inventory import InventoryEntry
+from lockstep.model.snapshots import SnapshotId
+from lockstep.objects.store import ObjectStore
+from lockstep.repository.journal import EVERY_SECONDS, Journal
+from lockstep.repository.repository import Repository
+from lockstep.tables import inventory
+from lockstep.tables.engine import Tables
+
+RUN = SnapshotId("20261122T124000Z-1a2b3c4d")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def journal(repository: Repository, tables: Tables, clock: Clock) -> Journal:
+    inventory.create(tables, [], run=RUN)
+    return Journal(repository.store, tables, RUN, clock)
+
+
+def entry(key: str) -> InventoryEntry:
+    return InventoryEntry("main", key, 1, "ab" * 32, None, None, None)
+
+
+def segments(store: ObjectStore) -> list[str]:
+    return [info.key for page in store.list("inventory/") for info in page]
+
+
+def keys(repository: Repository, tables: Tables, path: str) -> list[str]:
+    copy = repository.local_copy(repository.describe(path), tables.directory)
+    return [row[0] for row in tables.rows("SELECT key FROM read_parquet($1)", [str(copy)])]
+
+
+def test_what_is_added_is_committed_after_a_few_seconds(journal: Journal, repository: Repository, clock: Clock) -> None:
+    journal.add([entry("a")])
+    clock.now += EVERY_SECONDS - 0.1
+    journal.add([entry("b")])
+    assert segments(repository.store) == []
+    clock.now += 0.1
+    journal.add([])
+    assert segments(repository.store) == [f"inventory/{RUN}-0.parquet"]
+
+
+def test_each_segment_holds_what_came_since_the_one_before(journal: Journal, repository: Repository, tables: Tables) -> None:
+    journal.add([entry("b"), entry("a")])
+    journal.commit()
+    journal.commit()
+    journal.add([entry("c")])
+    journal.commit()
+    assert [keys(repository, tables, path) for path in segments(repository.store)] == [["a", "b"], ["c"]]
+
+
+def test_objects_are_durable_before_a_segment_names_them(journal: Journal, repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_flush: list[list[str]] = []
+    monkeypatch.setattr(repository.store, "flush", lambda: at_flush.append(segments(repository.store)))
+    journal.add([entry("a")])
+    journal.commit()
+    assert at_flush == [[]]
+
+
+def test_what_could_not_be_flushed_is_not_named(journal: Journal, repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> None:
+        raise StoreUnreachable("the disk is gone", hint="Look.")
+
+    monkeypatch.setattr(repository.store, "flush", fails)
+    journal.add([entry("a")])
+    with pytest.raises(StoreUnreachable):
+        journal.commit()
+    assert segments(repository.store) == []
+
+
+def test_a_run_that_copied_nothing_leaves_no_segment(journal: Journal, repository: Repository) -> None:
+    journal.add([])
+    assert journal.close() == ([], [])
+    assert segments(repository.store) == []
+
+
+def test_a_run_with_one_segment_keeps_it(journal: Journal, repository: Repository) -> None:
+    journal.add([entry("a")])
+    assert journal.close() == ([f"inventory/{RUN}-0.parquet"], [])
+    assert segments(repository.store) == [f"inventory/{RUN}-0.parquet"]
+
+
+def test_at_the_end_all_segments_are_gathered_into_one_and_none_is_deleted_yet(
+    journal: Journal, repository: Repository, tables: Tables
+) -> None:
+    for key in ("c", "a", "b"):
+        journal.add([entry(key)])
+        journal.commit()
+    journal.add([entry("d")])
+    counting, replaced = journal.close()
+    assert counting == [f"inventory/{RUN}-4.parquet"]
+    assert replaced == [f"inventory/{RUN}-{number}.parquet" for number in range(4)]
+    assert keys(repository, tables, counting[0]) == ["a", "b", "c", "d"]
+    assert segments(repository.store) == sorted([*counting, *replaced])
+
+
+def test_nothing_of_a_segment_stays_in_the_work_directory(journal: Journal, tables: Tables) -> None:
+    journal.add([entry("a")])
+    journal.close()
+    assert [path.name for path in tables.directory.iterdir()] == ["spill"]
+
+
+def test_a_segment_that_could_not_be_written_is_written_by_the_next_commit(
+    journal: Journal, repository: Repository, tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise StoreUnreachable("the store is gone", hint="Look.")
+
+    journal.add([entry("a")])
+    with monkeypatch.context() as patch:
+        patch.setattr(repository.store, "write_stream", fails)
+        with pytest.raises(StoreUnreachable):
+            journal.commit()
+    journal.add([entry("b")])
+    counting, _ = journal.close()
+    assert keys(repository, tables, counting[0]) == ["a", "b"]

@@ -62,9 +62,9 @@ class ObjectsRestore:
         for store in self.stores.values():
             try:
                 store.check_reachable()
-            except BucketNotFound:
+            except BucketNotFound as error:
                 if not self.options.create_bucket:
-                    raise
+                    raise BucketNotFound(error.message, hint=f"{error.hint} Or add --create-bucket.") from error
         load_references(self.repository, self.manifest, self.tables, self.tables.directory)
         entry = self.manifest.file("missing.parquet")
         missing = self.repository.local_copy(entry, self.tables.directory) if entry else None

@@ -44,6 +44,15 @@ class Damaged(Exception):
     """An object of the repository is not what the inventory says; nothing of it may arrive anywhere."""
 
 
+@dataclass(slots=True)
+class _Attempt:
+    """One object on its way, over all its retries."""
+
+    entry: InventoryEntry
+    present: ObjectInfo | None
+    arrived_wrong: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Uploader:
     """Brings objects back. `overwrite` replaces what differs; `verify` proves each upload by its ETag, or reads it back."""
@@ -82,23 +91,25 @@ class Uploader:
 
         with budget.take(weight):
             try:
-                return retrying(lambda: self._settle(store, entry, present), policy=PATIENT, on_retry=on_retry, stop=self.stop)
+                attempt = _Attempt(entry, present)
+                return retrying(lambda: self._settle(store, attempt), policy=PATIENT, on_retry=on_retry, stop=self.stop)
             except (Damaged, RepositoryInvalid, ObjectNotFound) as error:
                 self.listener(
                     Note(f"the repository's object '{entry.key}' is {'gone' if isinstance(error, ObjectNotFound) else 'damaged'}")
                 )
                 return MissingObject(entry.store, entry.key, entry.size, "lost")
 
-    def _settle(self, store: ObjectStore, entry: InventoryEntry, present: ObjectInfo | None) -> Uploaded:
+    def _settle(self, store: ObjectStore, attempt: _Attempt) -> Uploaded:
+        entry, present = attempt.entry, attempt.present
         if present is None and self.ask_each:
             present = _asked(store, entry.key)
-        if present is not None:
+        if present is not None and not attempt.arrived_wrong:
             if self._is_right(store, entry, present):
                 return Uploaded(already_there=1)
             if not self.overwrite:
                 return Uploaded(different=1)
         try:
-            self._put(store, entry, overwrite=present is not None)
+            self._put(store, attempt, overwrite=present is not None or attempt.arrived_wrong)
         except ObjectExists:  # stored by somebody meanwhile, or by a request of ours whose answer was lost
             now = _asked(store, entry.key)
             return Uploaded(already_there=1) if now and self._is_right(store, entry, now) else Uploaded(different=1)
@@ -112,7 +123,8 @@ class Uploader:
             return True
         return self._read_back(store, entry)
 
-    def _put(self, store: ObjectStore, entry: InventoryEntry, *, overwrite: bool) -> None:
+    def _put(self, store: ObjectStore, attempt: _Attempt, *, overwrite: bool) -> None:
+        entry = attempt.entry
         body = read_object(self.repository.store, entry)
         attributes = attributes_from_text(entry.attributes)
         if entry.size <= self.limits.whole_up_to:
@@ -124,6 +136,7 @@ class Uploader:
             store.write_stream(entry.key, self._checked(entry, body), attributes=attributes, overwrite=overwrite)
             proven = False
         if self.verify and not proven and not self._read_back(store, entry):
+            attempt.arrived_wrong = True  # what lies there now is ours, and must not stay
             raise StoreUnreachable(
                 f"the object '{entry.key}' did not arrive at '{store.url}' as it was sent",
                 hint="Check the store, then run the same command again.",

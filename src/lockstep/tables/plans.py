@@ -74,7 +74,7 @@ def plan_new(tables: Tables, *, compare_etags: bool) -> NewObjects:
             same_bytes=_SAME_AS_LISTED if compare_etags else _SAME_AS_REFERENCED if exact else "",
         )
     )
-    objects, size_bytes = tables.row("SELECT count(*), coalesce(sum(size) FILTER (size > 0), 0)::BIGINT FROM wanted")
+    objects, size_bytes = tables.row("SELECT count(*), coalesce(sum(size) FILTER (size > 0), 0) FROM wanted")
     tables.run(_ASIDE)
     return NewObjects(objects, size_bytes)
 

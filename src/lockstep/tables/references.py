@@ -76,7 +76,7 @@ def load(tables: Tables, blocks: Generator[bytes, None, int]) -> ReferenceCounts
 
 def counts(tables: Tables, table: str) -> ReferenceCounts:
     """How much a table of references names."""
-    objects, size_bytes = tables.row(f"SELECT count(*), coalesce(sum(size) FILTER (size > 0), 0)::BIGINT FROM {table}")  # noqa: S608
+    objects, size_bytes = tables.row(f"SELECT count(*), coalesce(sum(size) FILTER (size > 0), 0) FROM {table}")  # noqa: S608
     return ReferenceCounts(objects, size_bytes)
 
 

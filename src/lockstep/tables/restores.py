@@ -35,7 +35,7 @@ def plan_restorable(tables: Tables, *, snapshot: str, references: str, missing: 
     tables.run("CREATE OR REPLACE TABLE present (store VARCHAR, key VARCHAR, size BIGINT, etag VARCHAR)")
     inventory.versions_at(tables, snapshot, wanted="asked_for", into="restorable")
     tables.run("INSERT INTO unrestorable SELECT store, key, size, 'lost', NULL FROM asked_for ANTI JOIN restorable USING (store, key)")
-    return Restorable(*tables.row("SELECT count(*), coalesce(sum(size), 0)::BIGINT FROM restorable"))
+    return Restorable(*tables.row("SELECT count(*), coalesce(sum(size), 0) FROM restorable"))
 
 
 def add_present(tables: Tables, store: str, page: Sequence[ObjectInfo]) -> None:

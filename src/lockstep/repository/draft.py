@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -19,6 +18,7 @@ from lockstep.repository.locks import WriterLock
 from lockstep.repository.manifest import FileEntry, Manifest
 from lockstep.repository.private import make_private_directory
 from lockstep.repository.repository import CHUNK, Repository
+from lockstep.repository.seal import sealed
 
 
 @dataclass(slots=True)
@@ -94,8 +94,7 @@ class Draft:
         store.write(layout.manifest_path(self.snapshot), data)
         self.committed = True
         store.flush()
-        head = {"snapshot": self.snapshot, "sha256": hashlib.sha256(data).hexdigest()}
-        store.write(layout.HEAD, (json.dumps(head, indent=2) + "\n").encode(), overwrite=True)
+        store.write(layout.HEAD, sealed({"snapshot": self.snapshot, "sha256": hashlib.sha256(data).hexdigest()}), overwrite=True)
         store.delete(replaced)
         store.flush()
 

@@ -11,6 +11,7 @@ from lockstep.errors import RepositoryInvalid
 from lockstep.model.database import DatabaseFacts, DumpFormat, LocaleProvider
 from lockstep.model.keys import can_be_a_file_name
 from lockstep.repository.layout import FORMAT
+from lockstep.repository.seal import seal
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Id = Annotated[str, Field(pattern=r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}$")]
@@ -126,8 +127,8 @@ class Manifest(_Record):
         return tuple(entry for entry in self.files if entry.path.split("/")[2].startswith("database"))
 
     def as_bytes(self) -> bytes:
-        """The file as it is stored: indented, for people; ends with a newline."""
-        return (self.model_dump_json(indent=2) + "\n").encode()
+        """The file as it is stored: indented, for people, and sealed; ends with a newline."""
+        return seal(self.model_dump_json(indent=2))
 
 
 def manifest_from_bytes(data: bytes, *, path: str) -> Manifest:
@@ -148,7 +149,14 @@ def manifest_from_bytes(data: bytes, *, path: str) -> Manifest:
 
 def manifest_schema() -> dict[str, Any]:
     """The JSON Schema of `manifest.json`, as published in `docs/reference/manifest.schema.json`."""
-    return Manifest.model_json_schema(mode="serialization")
+    schema = Manifest.model_json_schema(mode="serialization")
+    schema["properties"]["checksum"] = {
+        "title": "Checksum",
+        "description": "SHA-256 of all bytes of the file before the comma in front of this field",
+        "pattern": "^[0-9a-f]{64}$",
+        "type": "string",
+    }
+    return schema
 
 
 def _check_format(document: object, path: str) -> None:

@@ -15,6 +15,7 @@ from lockstep.model.snapshots import SnapshotId, SnapshotTime, is_snapshot_id, s
 from lockstep.objects.store import ObjectStore
 from lockstep.repository import layout
 from lockstep.repository.manifest import FileEntry, Manifest, manifest_from_bytes
+from lockstep.repository.seal import sealed
 
 CHUNK = 1 << 20
 
@@ -116,7 +117,7 @@ def open_repository(store: ObjectStore) -> Repository:
     try:
         data = store.read(layout.MARKER).bytes()
     except (ObjectNotFound, BucketNotFound) as error:
-        if isinstance(error, ObjectNotFound) and _looks_used(store):
+        if isinstance(error, ObjectNotFound) and looks_used(store):
             raise RepositoryInvalid(
                 f"'{store.url}' holds snapshots or objects, but its {layout.MARKER} is gone",
                 hint=f"Bring {layout.MARKER} back from a copy of the repository.",
@@ -149,14 +150,15 @@ def open_or_create(store: ObjectStore, *, now: datetime) -> tuple[Repository, bo
             store.create_bucket()
         marker = {"format": layout.FORMAT, "id": str(uuid.uuid4()), "created": now.astimezone(UTC).isoformat(timespec="seconds")}
         try:
-            store.write(layout.MARKER, (json.dumps(marker, indent=2) + "\n").encode())
+            store.write(layout.MARKER, sealed(marker))
         except ObjectExists:  # made by somebody else meanwhile
             return open_repository(store), False
         store.flush()
         return open_repository(store), True
 
 
-def _looks_used(store: ObjectStore) -> bool:
+def looks_used(store: ObjectStore) -> bool:
+    """True when something lies at a place that only a repository has."""
     try:
         return any(page for prefix in (layout.SNAPSHOTS, layout.OBJECTS, layout.INVENTORY) for page in store.list(prefix))
     except BucketNotFound:

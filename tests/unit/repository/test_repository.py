@@ -19,6 +19,7 @@ from lockstep.objects.store import ObjectStore
 from lockstep.repository import layout
 from lockstep.repository.manifest import FileEntry
 from lockstep.repository.repository import Repository, open_or_create, open_repository
+from lockstep.repository.seal import is_sealed
 
 NOW = datetime(2026, 11, 22, 12, 40, tzinfo=UTC)
 IDS = [SnapshotId(f"2026110{day}T000000Z-00000000") for day in range(1, 6)]
@@ -36,8 +37,11 @@ def test_a_new_repository_is_made_once_and_then_opened(store: ObjectStore) -> No
     second, new = open_or_create(store, now=NOW)
     assert not new
     assert first.id == second.id == open_repository(store).id
-    marker = json.loads(store.read("lockstep.json").bytes())
-    assert marker == {"format": 1, "id": first.id, "created": "2026-11-22T12:40:00+00:00"}
+    data = store.read("lockstep.json").bytes()
+    assert is_sealed(data)
+    marker = json.loads(data)
+    del marker["checksum"]
+    assert marker.items() >= {"format": 1, "id": first.id, "created": "2026-11-22T12:40:00+00:00"}.items()
     assert str(UUID(first.id)) == first.id
 
 

@@ -22,7 +22,7 @@ import psycopg
 
 from lockstep.errors import ClientToolFailed
 from lockstep.model.addresses import DatabaseAddress
-from lockstep.postgres.accounts import as_account, can_enter, can_run, unprivileged_account
+from lockstep.postgres.accounts import Account, as_account, can_enter, can_run, unprivileged_account
 from lockstep.postgres.places import server_directories
 
 _START_SECONDS = 30.0  # a loaded machine; usually it takes one
@@ -134,7 +134,7 @@ class EmbeddedServer:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def _prepare(self) -> None:
-        self._temporary = temporary = Path(tempfile.mkdtemp(prefix="lockstep-pg-"))
+        self._temporary = temporary = Path(tempfile.mkdtemp(prefix="lockstep-pg-", dir=_temporary_place(self._account)))
         temporary.chmod(0o755)
         self.socket_directory = self._own(temporary / "socket")
         self.bin_dir = self._reachable_programs(temporary)
@@ -218,6 +218,14 @@ class EmbeddedServer:
                 return True
         self.halt(at_once=True)
         return False
+
+
+def _temporary_place(account: Account | None) -> Path | None:
+    """Where temporary files go (None: where they usually go). root's own TMPDIR is often a place that the server's account cannot enter."""
+    if account is None:
+        return None
+    places = (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - mkdtemp makes the name
+    return next((place for place in places if can_enter(place, account)), None)
 
 
 def _free_port() -> int:

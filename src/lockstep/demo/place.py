@@ -7,7 +7,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lockstep.errors import ConfigurationError, DiskFailed
@@ -73,5 +73,6 @@ def _kept(directory: Path) -> Iterator[Path]:
             for each in directory.iterdir():
                 shutil.rmtree(each, ignore_errors=True)
             for each in made:
-                each.rmdir()
+                with suppress(OSError):  # somebody else has put something there meanwhile
+                    each.rmdir()
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,7 +90,7 @@ class Servers:
         self._s3.stop()
         place = self._directory / "postgresql"
         if self._postgres.home != place:  # as root, the server's account may not be able to enter the directory
-            shutil.copytree(self._postgres.home, place, dirs_exist_ok=True)
+            _copy_with_owners(self._postgres.home, place)
         return KeptPlaces(str(self._directory / "repository"), str(place / "data"), str(self._directory / "s3"))
 
     def stop(self) -> None:
@@ -101,6 +102,13 @@ class Servers:
     def _start_s3(self) -> None:
         self._s3.start()
         self._s3.create_bucket(BUCKET)
+
+
+def _copy_with_owners(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    for each in (source, *source.rglob("*")):
+        status = each.lstat()
+        os.chown(target / each.relative_to(source), status.st_uid, status.st_gid, follow_symlinks=False)
 
 
 @contextmanager

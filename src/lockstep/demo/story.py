@@ -26,7 +26,7 @@ from lockstep.operations.dumping import STAGE as DUMPING
 from lockstep.operations.restore import RestoreOptions, RestoreTarget, restore
 from lockstep.postgres.connection import open_database
 from lockstep.postgres.writing import open_writing_session
-from lockstep.progress import SILENT, Event, Listener, StageStarted
+from lockstep.progress import SILENT, Event, Listener, Note, StageStarted
 from lockstep.report.units import as_bytes, as_count, as_counted
 
 _FILE_AFTER_THE_RESTORE = 0  # the writers count from a million upwards
@@ -41,6 +41,7 @@ def tell(keep: Path | None = None, *, size: DemoSize | None = None, listener: Li
     started = time.monotonic()
     check_programs()
     with demo_directory(keep) as directory, servers_in(directory) as servers:
+        listener(Note(_opening(keep)))
         story = _Story(servers, directory, size or DemoSize(), listener)
         findings = story.run()
         kept = servers.keep() if keep is not None else None
@@ -72,16 +73,16 @@ class _Story:
 
     def run(self) -> tuple[str, ...]:
         """The story from beginning to end; returns what is not as it was."""
-        self._start("start", "starting a PostgreSQL server and an S3 store (SeaweedFS), both real, both empty")
+        self._start("servers", "starting a PostgreSQL server and an S3 store (SeaweedFS): both real, both empty")
         filled = self._fill()
         with writers_at_work(self.servers, filled.realms, self.size) as writers:
-            self._back_up("back up", "backing up, while users save files all the time")
-            with self.steps.step("write on", "more files") as step:
+            self._back_up("backup", "backing up; from now on users save files all the time")
+            with self.steps.step("more files", "letting them save more files") as step:
                 step.detail = f"{as_counted(writers.wait_for(self.size.files_between), 'file')} saved since that backup"
-            window = self._back_up("back up again", "backing up again: only what is new is read")
+            window = self._back_up("second backup", "backing up again: only what is new is read")
             writers.wait_for(self.size.files_after)  # any backup loses these
         self._destroy()
-        self._start("start anew", "starting two new servers, empty")
+        self._start("new servers", "starting two new servers: both empty")
         self._restore()
         return (*self._compare(filled, writers.saves, window), *self._go_on(filled))
 
@@ -115,7 +116,7 @@ class _Story:
         return Window(asked, watch.dumping or time.monotonic())
 
     def _destroy(self) -> None:
-        with self.steps.step("destroy", "the disaster: killing both servers and deleting their data") as step:
+        with self.steps.step("disaster", "killing both servers and deleting all their data") as step:
             self.servers.destroy()
             step.detail = "both servers killed, all their data deleted"
 
@@ -128,27 +129,27 @@ class _Story:
             result = restore(place, latest, target, options=RestoreOptions(temporary=self.directory), listener=self.listener)
             if result.objects is not None:
                 objects = f"{as_counted(result.objects.uploaded, 'object')} ({as_bytes(result.objects.uploaded_bytes)})"
-                step.detail = f"{objects}, then the database"
+                step.detail = f"{objects}, and only then the database"
 
     def _compare(self, filled: Filled, saves: Sequence[Save], window: Window) -> tuple[str, ...]:
-        with self.steps.step("compare", "comparing every row and every object with what was written") as step:
+        with self.steps.step("proof", "comparing every row and every object with what was written") as step:
             self.compared = read_contents(self.servers, listener=self.listener)
             findings = find_differences(filled.contents, saves, window, self.compared)
             self.left_out = count_left_out(saves, self.compared)
-            outcome = as_counted(len(findings), "difference") if findings else "all as written, no row without its object"
+            outcome = as_counted(len(findings), "difference") if findings else "all are as they were written"
             step.detail = f"{as_counted(self.compared.row_count, 'row')} and {as_counted(len(self.compared.objects), 'object')}: {outcome}"
         return findings
 
     def _go_on(self, filled: Filled) -> tuple[str, ...]:
         """Serials that came back wrong would show here: the row's number is taken."""
-        with self.steps.step("go on", "saving one more file in the restored deployment") as step:
+        with self.steps.step("new file", "saving one more file in what was restored") as step:
             try:
                 with open_writing_session(self.servers.database) as session:
                     save_file(session, self.servers.open_bucket(), filled.realms[0], self.size, file=_FILE_AFTER_THE_RESTORE)
             except LockstepError as error:
-                step.detail = "it takes no new file"
+                step.detail = "refused"
                 return (f"the restored deployment takes no new file: {error.message}",)
-            step.detail = "the restored deployment takes new files"
+            step.detail = "saved: work goes on"
         return ()
 
 
@@ -167,10 +168,14 @@ class _DumpWatch:
 
 def _told(result: BackupResult) -> str:
     objects, requests = result.objects, result.requests
-    complete = "complete" if result.complete else "NOT complete"
-    new = (
-        f"{as_count(objects.new)} new of {as_counted(objects.referenced, 'object')}"
-        if objects.reused
-        else as_counted(objects.new, "object")
-    )
-    return f"{new} ({as_bytes(objects.copied_bytes)}), {complete}; {as_count(requests.list)} LIST, {as_count(requests.get)} GET"
+    copied = as_counted(objects.referenced, "object")
+    if objects.reused:
+        copied = f"{as_count(objects.new)} new of {copied}"
+    listed = f"{as_count(requests.list)} LIST" if requests.list else "no LIST"
+    outcome = "" if result.complete else "; NOT complete"
+    return f"{copied} ({as_bytes(objects.copied_bytes)}) by {as_count(requests.get)} GET and {listed}{outcome}"
+
+
+def _opening(keep: Path | None) -> str:
+    outcome = "leaves nothing behind" if keep is None else f"leaves all of it in {keep}"
+    return f"two backups, a disaster and a restore, on real servers; takes half a minute, {outcome}"

@@ -39,30 +39,30 @@ def as_text(result: DemoResult, *, program: str, width: int, colour: bool) -> st
     out = io.StringIO()
     width = min(max(width, _NARROWEST), _WIDEST)
     console = Console(file=out, width=width, force_terminal=colour, no_color=not colour, color_system="standard" if colour else None)
-    console.print()
     console.print(_table(result))
-    console.print()
     for line, style in _verdict(result):
         console.print(Text(line, style=style))
     console.print()
     for line in _next(result, program):
         console.print(Text(line), soft_wrap=True)  # commands are for copying: not broken, whatever the width
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
 def commands(program: str) -> tuple[str, ...]:
     """The commands that do the same with the reader's own Parsec server."""
     return (
-        f"{program} backup  --parsec-env {ENV_FILE} --repo {REPOSITORY}",
+        f"{program} backup  --repo {REPOSITORY} --parsec-env {ENV_FILE}",
         f"{program} list    --repo {REPOSITORY}",
-        f"{program} restore latest --parsec-env {ENV_FILE} --repo {REPOSITORY}",
+        f"{program} restore --repo {REPOSITORY} --parsec-env {ENV_FILE} latest",
     )
 
 
 def commands_for_others(program: str) -> tuple[str, ...]:
-    """The same for a deployment whose two stores are named one by one."""
-    named = "--database postgresql://USER@HOST/NAME --bucket s3://BUCKET --endpoint-url https://S3.HOST"
-    return (f"{program} backup  {named} --repo {REPOSITORY}",)
+    """The same for a deployment whose two stores are named one by one; a command goes on where a line ends in a backslash."""
+    return (
+        f"{program} backup  --repo {REPOSITORY} --database postgresql://USER@HOST/NAME \\",
+        "    --bucket s3://BUCKET --endpoint-url https://S3.EXAMPLE.ORG",
+    )
 
 
 def _table(result: DemoResult) -> Table:
@@ -77,31 +77,34 @@ def _table(result: DemoResult) -> Table:
 
 
 def _verdict(result: DemoResult) -> Iterator[tuple[str, str]]:
-    compared = f"{as_count(result.rows_compared)} rows and {as_count(result.objects_compared)} objects were compared"
+    compared = f"{as_count(result.rows_compared)} rows and {as_count(result.objects_compared)} objects"
     if result.ok:
-        yield f"Nothing is lost: {compared} with what was written, and all are the same.", "bold green"
+        yield f"Nothing is lost: all {compared} came back as they were written.", "bold green"
     else:
-        yield f"NOT everything came back: {compared} with what was written, and", "bold red"
+        yield f"NOT everything came back. Of {compared} that were compared:", "bold red"
         for finding in result.findings:
             yield f"  - {finding}", "red"
     if result.left_out:
-        came = "were saved after the second backup had frozen the database: a backup holds what was there at its moment."
-        yield f"Not in it, as must be: the last {as_counted(result.left_out, 'file')}, which {came}", ""
+        files = as_counted(result.left_out, "file")
+        yield f"Not in the backup, as must be: {files} that users saved after its moment, before the disaster.", ""
 
 
 def _next(result: DemoResult, program: str) -> Iterator[str]:
     if result.kept is not None:
         yield "Kept:"
-        yield f"  {result.kept.repository}  (the repository: {program} list --repo {result.kept.repository})"
-        yield f"  {result.kept.database}  (the restored database, stopped)"
-        yield f"  {result.kept.objects}  (the restored bucket, stopped)"
         yield ""
-    yield "The same with your own Parsec server, from the env file that it already has:"
+        yield f"  {result.kept.repository}  the repository; see it with: {program} list --repo {result.kept.repository}"
+        yield f"  {result.kept.database}  the restored database, stopped"
+        yield f"  {result.kept.objects}  the restored bucket, stopped"
+        yield ""
+    yield "The same with your own Parsec server, by the env file that it already has:"
     yield ""
     for command in commands(program):
         yield f"  {command}"
     yield ""
-    yield "With any other PostgreSQL and S3, name both in place of --parsec-env:"
+    yield "  (restore shows its plan and asks before it changes anything)"
     yield ""
-    for command in commands_for_others(program):
-        yield f"  {command}"
+    yield "With any other PostgreSQL and S3, name the two in place of the env file:"
+    yield ""
+    for line in commands_for_others(program):
+        yield f"  {line}"

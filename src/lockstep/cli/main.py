@@ -48,6 +48,11 @@ COMMANDS: Sequence[CommandPlace] = (
     CommandPlace("list", "lockstep.cli.list:run_list", "List the snapshots of a repository."),
     CommandPlace("show", "lockstep.cli.show:run_show", "Show a snapshot, what it references and what it lacks."),
     CommandPlace("restore", "lockstep.cli.restore:run_restore", "Bring a snapshot back: objects first, the database last."),
+    CommandPlace(
+        "audit",
+        "lockstep.cli.audit:run_audit",
+        "Compare the live database with the live bucket: what is missing, of another size, or an orphan.",
+    ),
     CommandPlace("demo", "lockstep.cli.demo:run_demo", "Show the whole story on this machine, with a real PostgreSQL and S3 store."),
 )
 

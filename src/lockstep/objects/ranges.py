@@ -46,24 +46,29 @@ def list_ranges(
     threads: int,
     stop: Stop,
     policy: RetryPolicy = PATIENT,
-) -> None:
-    """Hand every page of the ranges to `take`, which is called from several threads.
+) -> bool:
+    """Hand every page of the ranges to `take`, which is called from several threads; True when nothing had to be asked for twice.
 
-    A page that fails is asked for again behind the last key of its range. Raises what the store raises when its patience is at an end;
+    A page that fails is asked for again behind the last key of its range; then an object may come twice from a store that does not list in
+    the order of its keys. Raises what the store raises when its patience is at an end;
     ends early, without an error, when `stop` is set.
     """
+    retried: list[LockstepError] = []
 
     def list_one(wanted: KeyRange) -> None:
-        for page in _pages(store, wanted, policy=policy, stop=stop):
+        for page in _pages(store, wanted, policy=policy, stop=stop, retried=retried):
             take(page)
             if stop.is_set():
                 return
 
     for _ in in_parallel(ranges, list_one, threads=min(threads, len(ranges)), stop=stop):
         pass
+    return not retried
 
 
-def _pages(store: ObjectStore, wanted: KeyRange, *, policy: RetryPolicy, stop: Stop) -> Iterator[list[ObjectInfo]]:
+def _pages(
+    store: ObjectStore, wanted: KeyRange, *, policy: RetryPolicy, stop: Stop, retried: list[LockstepError]
+) -> Iterator[list[ObjectInfo]]:
     last = wanted.after
     listing = store.list(after=last, until=wanted.until)
 
@@ -75,7 +80,11 @@ def _pages(store: ObjectStore, wanted: KeyRange, *, policy: RetryPolicy, stop: S
             listing = store.list(after=last, until=wanted.until)  # a generator that raised is over
             raise
 
-    while (page := retrying(next_page, policy=policy, on_retry=lambda *_: store.requests.add("retried"), stop=stop)) is not None:
+    def note_retry(error: LockstepError, _: float) -> None:
+        retried.append(error)
+        store.requests.add("retried")
+
+    while (page := retrying(next_page, policy=policy, on_retry=note_retry, stop=stop)) is not None:
         if page:
             last = page[-1].key
             yield page

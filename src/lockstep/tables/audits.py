@@ -7,7 +7,6 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 
 from lockstep.errors import DiskFailed, LockstepError
 from lockstep.model.audit import Amount, AuditFinding, OrphanObject, WhyFound
@@ -73,14 +72,18 @@ class Listing:
             if length >= self._chunk_bytes:
                 self._take()
 
-    def close(self) -> int:
-        """Take in the rest; how many objects were listed. Raises LockstepError when one of them got lost on the way."""
+    def close(self, *, has_doubles: bool) -> None:
+        """Take in the rest. Raises LockstepError when an object got lost on the way.
+
+        A listing that was begun again in the middle may show an object twice: then `has_doubles` says to look for them, which is dear.
+        """
         with self._lock:
             self._take()
             arrived = int(self._tables.row("SELECT count(*) FROM listed")[0])
             if arrived != self._sent:
                 raise LockstepError(f"of {self._sent} listed objects {arrived} arrived", hint="Run it again, and report this.")
-            return arrived
+            if has_doubles:
+                self._tables.run("CREATE OR REPLACE TABLE listed AS SELECT DISTINCT * FROM listed")
 
     def _take(self) -> None:
         if self._path.exists():
@@ -101,8 +104,8 @@ def later_references_are_the_first(tables: Tables) -> None:
 
 def sample_keys(tables: Tables, store: str, *, most: int) -> tuple[list[str], int]:
     """Some of the first references' keys in a store, in no order, and how many there are."""
-    found = tables.rows("SELECT key FROM (SELECT key FROM references_before WHERE store = $1) USING SAMPLE reservoir(%d ROWS)" % most, [store])  # noqa: S608, UP031
-    keys = [row[0] for row in found]
+    of_store = "SELECT key FROM references_before WHERE store = $1"
+    keys = [row[0] for row in tables.rows(f"SELECT key FROM ({of_store}) USING SAMPLE reservoir({most} ROWS)", [store])]  # noqa: S608
     return keys, int(tables.row("SELECT count(*) FROM references_before WHERE store = $1", [store])[0])
 
 
@@ -133,18 +136,21 @@ def suspects(tables: Tables, *, skip: int = 0, most: int | None = None) -> Itera
     )
 
 
-def correct_suspects(tables: Tables, answers: Sequence[tuple[str, str, int | None]]) -> None:
-    """Let what a HEAD said (store, key, size; None: not there) take the place of what the listing said."""
-    if not answers:
-        return
-    tables.run(
-        """
-        UPDATE suspects SET found_size = a.size
-        FROM (SELECT unnest($1::VARCHAR[]) AS store, unnest($2::VARCHAR[]) AS key, unnest($3::BIGINT[]) AS size) AS a
-        WHERE suspects.store = a.store AND suspects.key = a.key
-        """,
-        [list(column) for column in zip(*answers, strict=True)],
-    )
+def add_answers(tables: Tables, answers: Sequence[tuple[str, str, int | None]]) -> None:
+    """Keep what a HEAD said of suspects: store, key and size (None: not there)."""
+    tables.run("CREATE TABLE IF NOT EXISTS answers (store VARCHAR, key VARCHAR, size BIGINT)")
+    if answers:
+        columns = [list(column) for column in zip(*answers, strict=True)]
+        tables.run("INSERT INTO answers SELECT unnest($1::VARCHAR[]), unnest($2::VARCHAR[]), unnest($3::BIGINT[])", columns)
+
+
+def believe_answers(tables: Tables) -> int:
+    """Let the answers take the place of what the listing said of suspects; of how many they say something else."""
+    differ = "FROM answers AS a WHERE s.store = a.store AND s.key = a.key AND s.found_size IS DISTINCT FROM a.size"
+    changed = int(tables.row(f"SELECT count(*) FROM suspects AS s, {differ.removeprefix('FROM ')}")[0])  # noqa: S608
+    tables.run(f"UPDATE suspects AS s SET found_size = a.size {differ}")  # noqa: S608
+    tables.run("DELETE FROM answers")
+    return changed
 
 
 def decide(tables: Tables, *, started: datetime) -> None:
@@ -205,8 +211,8 @@ def findings(tables: Tables, *, missing: bool | None = None, most: int | None = 
     """Stream findings, sorted by store and key: all, those that are missing, or those of another size."""
     where = "" if missing is None else f"WHERE why {'<>' if missing else '='} 'wrong_size'"
     limit = "" if most is None else f"LIMIT {most}"
-    for *fields, known in tables.rows(f"SELECT {_COLUMNS} FROM findings {where} ORDER BY store, key {limit}"):  # noqa: S608
-        yield AuditFinding(*fields, known=json.loads(known) if known else {})
+    rows = tables.rows(f"SELECT {_COLUMNS} FROM findings {where} ORDER BY store, key {limit}")  # noqa: S608
+    return (AuditFinding(*(*row[:7], json.loads(row[7]) if row[7] else {})) for row in rows)
 
 
 def count_findings(tables: Tables) -> dict[WhyFound, Amount]:
@@ -227,7 +233,7 @@ def count_purged(tables: Tables) -> Amount:
 
 def count_orphans(tables: Tables) -> tuple[Amount, Amount]:
     """The orphans, and what was stored while the audit ran."""
-    return _amount(tables, "orphans WHERE NOT in_flight"), _amount(tables, "orphans WHERE in_flight")
+    return _amount(tables, "orphans", where="NOT in_flight"), _amount(tables, "orphans", where="in_flight")
 
 
 def orphans(tables: Tables) -> Iterator[OrphanObject]:
@@ -236,15 +242,10 @@ def orphans(tables: Tables) -> Iterator[OrphanObject]:
     return (OrphanObject(*row) for row in rows)
 
 
-def _amount(tables: Tables, table: str) -> Amount:
-    row = tables.row(f"SELECT count(*), coalesce(sum(size) FILTER (size > 0), 0)::BIGINT FROM {table.replace('WHERE', 'AS t WHERE')}")  # noqa: S608
+def _amount(tables: Tables, table: str, *, where: str = "true") -> Amount:
+    row = tables.row(f"SELECT count(*), coalesce(sum(size) FILTER (size > 0), 0)::BIGINT FROM {table} WHERE {where}")  # noqa: S608
     return Amount(*row)
 
 
 def _microseconds(moment: datetime | None) -> int | None:
     return None if moment is None else round(moment.timestamp() * 1_000_000)
-
-
-def listing_file(tables: Tables) -> Path:
-    """Where a part of a listing waits to be taken in."""
-    return tables.directory / "listing.csv"

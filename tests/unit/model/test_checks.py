@@ -48,3 +48,17 @@ def test_another_sha256_than_the_reference_says_is_wrong() -> None:
 
 def test_a_wrong_size_is_said_before_a_wrong_checksum() -> None:
     assert decide_why_wrong(replace(RECEIVED, announced_etag="0" * 32), replace(WANTED, size=1, sha256="0" * 64)) == "wrong_size"
+
+
+def test_an_etag_that_looks_like_an_md5_is_not_believed_where_the_service_encrypts() -> None:
+    assert decide_why_wrong(replace(RECEIVED, announced_etag="0" * 32, etag_is_md5=False), WANTED) is None
+
+
+def test_the_etag_of_the_reference_may_be_the_stores_or_the_md5_of_the_bytes() -> None:
+    assert decide_why_wrong(replace(RECEIVED, announced_etag="abc-2"), replace(WANTED, etag="abc-2")) is None
+    assert decide_why_wrong(replace(RECEIVED, announced_etag="abc-2"), replace(WANTED, etag=MD5)) is None
+
+
+def test_another_etag_than_the_reference_says_is_wrong() -> None:
+    assert decide_why_wrong(RECEIVED, replace(WANTED, etag="0" * 32)) == "wrong_checksum"
+    assert decide_why_wrong(replace(RECEIVED, announced_etag=None), replace(WANTED, etag="abc-2")) == "wrong_checksum"

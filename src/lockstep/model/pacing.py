@@ -34,7 +34,7 @@ class Pace:
 def decide_pace(pace: Pace, *, rate: float, busy: bool, limits: PaceLimits) -> Pace:
     """The next pace after a look: `rate` is how much was done per second, `busy` whether the store asked for fewer requests."""
     if busy:
-        return Pace(max(limits.least, pace.width // 2), resting=limits.rest)
+        return Pace(min(pace.width, max(limits.least, pace.width // 2)), resting=limits.rest)
     if pace.resting:
         return replace(pace, rate=max(rate, pace.rate * 0.9), resting=pace.resting - 1)
     if pace.before is not None and rate < pace.rate * limits.gain:

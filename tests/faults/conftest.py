@@ -8,9 +8,15 @@ from pathlib import Path
 import pytest
 
 from lockstep.postgres.embedded import EmbeddedServer
-from support.fixture_types import Lockstep
+from support.fixture_types import Lockstep, PostgresServers
 from support.servers import SeaweedFS
 from support.world import World, open_world
+
+
+@pytest.fixture(scope="session")
+def postgres_server(postgres_servers: PostgresServers) -> EmbeddedServer:
+    """One major is enough for what goes wrong around the server."""
+    return postgres_servers(18)
 
 
 @pytest.fixture

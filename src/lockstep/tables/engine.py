@@ -21,7 +21,7 @@ ROWS_AT_ONCE = 4096
 class TableLimits:
     """What the set algebra may use. The memory is DuckDB's own limit; its buffers and the interpreter come on top (about 80 MB)."""
 
-    memory_mb: int = 96
+    memory_mb: int = 72
     threads: int = 2
 
 

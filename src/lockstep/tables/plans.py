@@ -75,7 +75,7 @@ def plan_new(tables: Tables, *, compare_etags: bool) -> NewObjects:
         )
     )
     objects, size_bytes = tables.row("SELECT count(*), coalesce(sum(size) FILTER (size > 0), 0) FROM wanted")
-    tables.run(_ASIDE)
+    tables.run(_ASIDE if objects else "CREATE OR REPLACE TABLE aside (store VARCHAR, key VARCHAR)")
     return NewObjects(objects, size_bytes)
 
 

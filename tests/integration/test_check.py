@@ -128,7 +128,7 @@ def test_a_repository_with_a_snapshot_is_told_and_stays_as_it_is(world: World) -
     checkup = check(world.subject())
     assert troubles(checkup) == {}
     found = answers(checkup)
-    assert "has 1 snapshots, the newest of " in found["repository"].detail
+    assert "has one snapshot, the newest of " in found["repository"].detail
     assert found["repository writable"].detail == "an object was written, read back and removed"
     assert "the newest snapshot, " in found["restore"].detail
     assert everything_below(world.repository) == before

@@ -6,6 +6,7 @@ import secrets
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 
 from lockstep.errors import DiskFailed, PermissionMissing, RepositoryNotFound
@@ -46,7 +47,8 @@ def find(address: StoreAddress, open_store: Callable[[StoreAddress], ObjectStore
         return Kept(store, reached, exists=False), _free_place(store)
     snapshots = repository.snapshot_ids()
     newest = repository.manifest(snapshots[-1]) if snapshots else None
-    detail = f"{store.url} has {len(snapshots)} snapshots" + (f", the newest of {newest.created:%Y-%m-%d %H:%M} UTC" if newest else "")
+    count = "one snapshot" if len(snapshots) == 1 else f"{len(snapshots)} snapshots"
+    detail = f"{store.url} has {count}" + (f", the newest of {newest.created.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if newest else "")
     return Kept(store, reached, exists=True, newest=newest), fine(detail)
 
 

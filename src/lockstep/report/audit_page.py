@@ -14,7 +14,7 @@ from lockstep.model.audit import Affected, AuditResult, Group
 from lockstep.report.audit import WORDS, as_document
 from lockstep.report.units import as_bytes, as_count, as_counted, as_duration
 
-BARS_SHOWN = 25
+BARS_SHOWN = 15
 DAYS_SHOWN = 14
 
 _Labels = tuple[tuple[str, str], ...]
@@ -38,7 +38,6 @@ def _sections(result: AuditResult) -> Iterator[str]:
     yield _tiles(result)
     if not result.consistent:
         yield from _pictures(result)
-        yield _whereabouts(result)
         yield from (
             _keys(word, affected) for word, affected in (("Missing", result.missing), ("Mismatched", result.mismatched)) if affected.count
         )
@@ -66,7 +65,7 @@ def _tiles(result: AuditResult) -> str:
         ("Present", "", result.present, "with the right size"),
         ("Missing", "missing" if result.missing.count else "", result.missing.count, as_bytes(result.missing.bytes)),
         ("Of another size", "mismatched" if result.mismatched.count else "", result.mismatched.count, as_bytes(result.mismatched.bytes)),
-        ("Orphans", "", result.orphans.count, f"{as_bytes(result.orphans.bytes)}, harmless"),
+        ("Orphans", "", result.orphans.count, f"{as_bytes(result.orphans.bytes)}, harmless" if result.orphans.count else "none"),
     ]
     cells = (
         f'<div class="{kind}"><dt>{name}</dt><dd>{as_count(count)}<small>{escape(more)}</small></dd></div>'
@@ -80,6 +79,7 @@ def _pictures(result: AuditResult) -> Iterator[str]:
     names = list(dict.fromkeys(name for labels in sums for name, _ in labels))
     if names:
         yield _bars(f"By {names[0]}", _rolled_up(sums, names[0]))
+    yield _whereabouts(result)
     if len(names) > 1:
         yield _bars(f"By {' and '.join(names)}", sums)
     for name, groups in result.breakdown.items():
@@ -147,7 +147,7 @@ def _whereabouts(result: AuditResult) -> str:
     rows.append((as_count(result.recoverable), "of all these have their bytes elsewhere in the bucket still"))
     if result.purged.count:
         rows.append((as_count(result.purged.count), "lost their rows while the audit ran: purged, no loss"))
-    return f"<section><h2>Where they are</h2>{_table(rows)}</section>"
+    return f"<section><h2>Where they are</h2>{_table(rows, kind='counts')}</section>"
 
 
 def _keys(word: str, affected: Affected) -> str:
@@ -159,7 +159,7 @@ def _keys(word: str, affected: Affected) -> str:
 
 
 def _about(result: AuditResult) -> str:
-    sent = ", ".join(f"{as_count(count)} {name.upper()}" for name, count in result_requests(result).items() if count) or "none"
+    sent = ", ".join(f"{as_count(count)} {name.upper()}" for name, count in _requests(result).items() if count) or "none"
     rows = [
         ("Database", result.database),
         *(("Bucket" if len(result.stores) == 1 else f"Store {name}", url) for name, url in result.stores.items()),
@@ -174,14 +174,14 @@ def _about(result: AuditResult) -> str:
     return f'<section><h2>What was compared</h2>{_table(rows)}<p class="soft">{note}</p></section>'
 
 
-def result_requests(result: AuditResult) -> Mapping[str, int]:
-    """The requests by kind, without those that were sent again."""
+def _requests(result: AuditResult) -> Mapping[str, int]:
     requests = result.requests
     return {"list": requests.list, "head": requests.head, "get": requests.get, "put": requests.put}
 
 
-def _table(rows: Iterable[tuple[str, str]]) -> str:
-    return f"<table>{''.join(f'<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in rows)}</table>"
+def _table(rows: Iterable[tuple[str, str]], *, kind: str = "facts") -> str:
+    lines = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
+    return f'<table class="{kind}">{lines}</table>'
 
 
 def _embedded(document: Mapping[str, object]) -> str:

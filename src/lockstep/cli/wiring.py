@@ -8,6 +8,7 @@ from lockstep.config.deployment import DeploymentSettings
 from lockstep.config.repository import RepositorySettings
 from lockstep.deployment.deployment import Deployment
 from lockstep.errors import ConfigurationError
+from lockstep.objects.addresses import parse_url
 from lockstep.objects.open import open_store
 from lockstep.objects.store import ObjectStore
 from lockstep.repository.layout import WORK
@@ -16,8 +17,8 @@ from lockstep.repository.layout import WORK
 def open_deployment(settings: DeploymentSettings) -> Deployment:
     """The deployment that the settings name. Nothing is sent yet. Raises ConfigurationError when a part of it is not named."""
     _refuse_raid(settings)
-    stores = {address.name: open_store(address) for address in settings.needed_stores()}
-    return Deployment(settings.needed_database(), stores, settings.app)
+    database, addresses = settings.needed()
+    return Deployment(database, {address.name: open_store(address) for address in addresses}, settings.app)
 
 
 def open_stores(settings: DeploymentSettings) -> dict[str, ObjectStore]:
@@ -28,9 +29,8 @@ def open_stores(settings: DeploymentSettings) -> dict[str, ObjectStore]:
 
 def open_repository_store(settings: RepositorySettings) -> ObjectStore:
     """The place of the repository. Nothing is sent, and nothing is written."""
-    place = settings.address.url
-    temporary = Path(place.removeprefix("file://")) / WORK if place.startswith("file://") else None
-    return open_store(settings.address, private=True, temporary=temporary)
+    place = parse_url(settings.address.url)
+    return open_store(settings.address, private=True, temporary=place / WORK if isinstance(place, Path) else None)
 
 
 def _refuse_raid(settings: DeploymentSettings) -> None:

@@ -27,7 +27,7 @@ class Paths:
     def __init__(self, root: Path, *, private: bool, temporary: Path | None) -> None:
         self.root = os.path.realpath(root)
         self.temporary = os.path.realpath(temporary) if temporary else f"{self.root}/{TEMPORARY}"
-        self.url = Path(self.root).as_uri()
+        self.url = f"file://{self.root}"  # for people, so without %20
         self._private = private
         self._known: set[str] = set()
 

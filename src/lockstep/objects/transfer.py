@@ -141,7 +141,7 @@ class _Crew(Generic[Item, Result]):
         self.failed: list[BaseException] = []
         self.over = threading.Event()
         self._items, self._work, self._pacer, self._stop = _Shared(items), work, pacer, stop
-        self._exhausted = threading.Event()
+        self._exhausted, self._ended = threading.Event(), threading.Event()
         self._workers: list[threading.Thread] = []
         self._hire()
 
@@ -153,8 +153,9 @@ class _Crew(Generic[Item, Result]):
         return bool(self._workers) and not self.failed
 
     def wait(self, seconds: float) -> None:
-        """Wait until the work may be over, at the longest for so long."""
-        self._workers[0].join(seconds)
+        """Wait until a worker has ended, at the longest for so long."""
+        self._ended.wait(seconds)
+        self._ended.clear()
 
     def _hire(self) -> None:
         while len(self._workers) < self._pacer.width and not (self._exhausted.is_set() or self.over.is_set() or self._stop.is_set()):
@@ -175,6 +176,8 @@ class _Crew(Generic[Item, Result]):
         except BaseException as error:  # noqa: BLE001 - carried to the thread that consumes
             self.failed.append(error)
             self.over.set()
+        finally:
+            self._ended.set()
 
 
 def _drain(results: queue.SimpleQueue[Result]) -> list[Result]:

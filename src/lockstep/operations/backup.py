@@ -22,6 +22,7 @@ from lockstep.operations.copying import STAGE, Copied, Copier
 from lockstep.operations.counting import as_requests, peak_rss_bytes
 from lockstep.operations.dumping import Dumped, save_dump
 from lockstep.operations.missing import Recovered, ask_again, group_missing
+from lockstep.operations.preconditions import refuse_unreadable
 from lockstep.operations.recording import save_missing, save_references
 from lockstep.operations.together import Together
 from lockstep.operations.work import work_directory
@@ -62,6 +63,7 @@ def backup(
     options, stop = options or BackupOptions(), stop or Stop()
     started = time.monotonic()
     with work_directory(options.temporary) as work, open_database(deployment.database) as database:
+        refuse_unreadable(database)
         for store in deployment.stores.values():
             store.check_reachable()
         with database.frozen() as view:  # whatever is wrong with the profile shows before anything is written

@@ -19,20 +19,20 @@ class Task(Generic[Result]):
         self._work, self._failed = work, failed
         self._result: Result
         self.error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        # Not Thread.join: until Python 3.12 a Ctrl-C inside it makes a thread that still runs count as ended.
+        self._ended = threading.Event()
+        threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def result(self) -> Result:
         """Wait for the end and return what the work gave, or raise what it raised."""
-        while self._thread.is_alive():
-            self._thread.join(0.2)  # short, so that Ctrl-C is noticed
+        self._ended.wait()
         if self.error is not None:
             raise self.error
         return self._result
 
     def join(self, seconds: float) -> None:
         """Wait for the end, but not for long."""
-        self._thread.join(seconds)
+        self._ended.wait(seconds)
 
     def _run(self) -> None:
         try:
@@ -40,6 +40,8 @@ class Task(Generic[Result]):
         except BaseException as error:  # noqa: BLE001 - carried to the thread that asks for the result
             self.error = error
             self._failed(error)
+        finally:
+            self._ended.set()
 
 
 class Together:

@@ -19,6 +19,9 @@ from lockstep.repository.seal import sealed
 
 CHUNK = 1 << 20
 
+_WELCOME = frozenset({"locks", "lost+found"})
+"""What may lie at the place of a new repository: who is working already, and what a file system makes in its root."""
+
 
 @dataclass(frozen=True, slots=True)
 class Repository:
@@ -141,11 +144,12 @@ def open_repository(store: ObjectStore) -> Repository:
 def open_or_create(store: ObjectStore, *, now: datetime) -> tuple[Repository, bool]:
     """Open the repository at a place, or make a new one there; the second value says whether it is new.
 
-    A directory is made when it is not there; a bucket is not.
+    A directory is made when it is not there; a bucket is not. Raises RepositoryInvalid where other things lie already.
     """
     try:
         return open_repository(store), False
     except RepositoryNotFound:
+        _refuse_strangers(store)
         if store.local_file(layout.MARKER) is not None:
             store.create_bucket()
         marker = {"format": layout.FORMAT, "id": str(uuid.uuid4()), "created": now.astimezone(UTC).isoformat(timespec="seconds")}
@@ -155,6 +159,20 @@ def open_or_create(store: ObjectStore, *, now: datetime) -> tuple[Repository, bo
             return open_repository(store), False
         store.flush()
         return open_repository(store), True
+
+
+def _refuse_strangers(store: ObjectStore) -> None:
+    try:
+        first = next(iter(store.list()), [])
+    except BucketNotFound:
+        return
+    tops = (info.key.partition("/")[0] for info in first)
+    stranger = next((top for top in tops if not top.startswith(".") and top not in _WELCOME), None)
+    if stranger is not None:
+        raise RepositoryInvalid(
+            f"'{store.url}' is no repository, and not empty: it holds '{stranger}'",
+            hint="Name an empty place, or one that does not exist yet.",
+        )
 
 
 def looks_used(store: ObjectStore) -> bool:

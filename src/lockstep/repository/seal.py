@@ -31,5 +31,6 @@ def is_sealed(data: bytes) -> bool:
 
 
 def is_cut(data: bytes) -> bool:
-    """True when the end of a sealed file is not there."""
-    return not data.endswith(b'"\n}\n')
+    """True when the end of a sealed file is not there: not when it is there with another byte in it, or with more behind it."""
+    _, begun, end = data.rpartition(_SEAL[:16])
+    return _SEAL[-4:] not in data and not (begun and len(end) >= _LENGTH - 16)

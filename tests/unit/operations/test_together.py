@@ -13,8 +13,9 @@ DUMP = ClientToolFailed("pg_dump failed", hint="Look.")
 STORE = StoreUnreachable("the store is gone", hint="Look.")
 
 
-def fail(error: BaseException, *, after: float = 0.0) -> None:
-    time.sleep(after)
+def fail(error: BaseException, *, when: Stop | None = None) -> None:
+    if when is not None:
+        when.wait(5)
     raise error
 
 
@@ -31,10 +32,15 @@ def test_what_was_started_runs_beside_the_block_and_gives_its_result() -> None:
 
 
 def test_the_block_ends_only_when_everything_has_ended() -> None:
-    ended = []
+    ended = threading.Event()
+
+    def slowly() -> None:
+        time.sleep(0.1)
+        ended.set()
+
     with Together(Stop()) as work:
-        work.start(lambda: (time.sleep(0.1), ended.append("slow")), name="slow")
-    assert ended == ["slow"]
+        work.start(slowly, name="slow")
+    assert ended.is_set()
 
 
 def test_an_error_that_nobody_asked_for_is_raised_at_the_end_of_the_block() -> None:
@@ -65,9 +71,13 @@ def test_when_one_fails_the_other_is_asked_to_stop_and_waited_for() -> None:
 def test_when_the_block_fails_what_runs_is_asked_to_stop_and_waited_for() -> None:
     stop, ended = Stop(), threading.Event()
 
+    def until_stopped() -> None:
+        assert stop.wait(5)
+        ended.set()
+
     def run() -> None:
         with Together(stop) as work:
-            work.start(lambda: (stop.wait(5), ended.set()), name="objects")
+            work.start(until_stopped, name="objects")
             raise STORE
 
     with pytest.raises(StoreUnreachable):
@@ -81,7 +91,7 @@ def test_what_failed_first_is_raised_and_not_what_followed_from_it() -> None:
     def run() -> None:
         with Together(stop) as work:
             work.start(lambda: fail(DUMP), name="dump")
-            copying = work.start(lambda: (stop.wait(5), fail(STORE)), name="objects")
+            copying = work.start(lambda: fail(STORE, when=stop), name="objects")
             copying.result()
 
     with pytest.raises(ClientToolFailed, match="pg_dump failed"):
@@ -93,7 +103,7 @@ def test_an_error_of_the_block_is_not_hidden_by_what_follows_from_it() -> None:
 
     def run() -> None:
         with Together(stop) as work:
-            work.start(lambda: (stop.wait(5), fail(STORE)), name="objects")
+            work.start(lambda: fail(STORE, when=stop), name="objects")
             raise DUMP
 
     with pytest.raises(ClientToolFailed):

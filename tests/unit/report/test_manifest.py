@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from typing import Any
+
+from lockstep.report.manifest import as_text
+
+DOCUMENT: dict[str, Any] = {
+    "snapshot": "20261122T124000Z-1a2b3c4d",
+    "created": "2026-11-22T12:40:00Z",
+    "complete": True,
+    "tag": None,
+    "parent": None,
+    "database": {
+        "server_version": "18.6",
+        "encoding": "UTF8",
+        "collate": "C",
+        "owner": "app",
+        "extensions": {"pgcrypto": "1.4", "citext": "1.8"},
+        "rows": {"public.block": 20_000, "public.realm": 3},
+    },
+    "dump": {"format": "custom", "size_bytes": 1 << 20, "pg_dump_major": 18, "seconds": 4.2},
+    "profile": {"name": "parsec"},
+    "stores": {"main": "s3://bucket"},
+    "objects": {"referenced": 20_000, "referenced_bytes": 80 << 20, "new": 150, "missing": 0, "mismatched": 0},
+    "tools": {"lockstep": "0.1.0"},
+}
+
+
+def test_a_snapshot_is_told_in_a_dozen_lines_and_what_is_empty_is_left_out() -> None:
+    assert as_text("parsec", DOCUMENT).splitlines() == [
+        "snapshot   20261122T124000Z-1a2b3c4d",
+        "created    2026-11-22T12:40:00Z",
+        "complete   yes",
+        "database   parsec, PostgreSQL 18.6, UTF8, C",
+        "owner      app",
+        "extensions citext 1.8, pgcrypto 1.4",
+        "tables     2 with 20,003 rows",
+        "dump       custom, 1.00 MiB, by pg_dump 18 in 4.2 s",
+        "profile    parsec",
+        "stores     main = s3://bucket",
+        "objects    20,000 referenced (80.0 MiB), 150 new, 0 missing, 0 mismatched",
+        "made with  lockstep 0.1.0",
+    ]
+
+
+def test_a_snapshot_that_is_not_complete_says_so_loudly() -> None:
+    lines = as_text("parsec", {**DOCUMENT, "complete": False, "tag": "t", "parent": "p"}).splitlines()
+    assert {"complete   NO", "tag        t", "parent     p"} <= set(lines)

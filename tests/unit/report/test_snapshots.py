@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from lockstep.report.snapshots import SnapshotRow, as_document, as_table
+
+ROW = SnapshotRow(
+    snapshot="20261122T124000Z-1a2b3c4d",
+    created=datetime(2026, 11, 22, 12, 40, tzinfo=UTC),
+    complete=True,
+    tag=None,
+    database_bytes=1 << 20,
+    referenced=20_000,
+    referenced_bytes=80 << 20,
+    new=150,
+    copied_bytes=600 << 10,
+    missing=0,
+)
+
+
+def test_snapshots_are_a_table_under_headings() -> None:
+    other = replace(ROW, snapshot="20261123T124000Z-1a2b3c4d", complete=False, tag="before the upgrade", new=0, missing=1_234)
+    assert list(as_table([ROW, other])) == [
+        "snapshot                   complete  database  objects      size  new  missing  tag",
+        "20261122T124000Z-1a2b3c4d  yes       1.00 MiB   20,000  80.0 MiB  150        0",
+        "20261123T124000Z-1a2b3c4d  NO        1.00 MiB   20,000  80.0 MiB    0    1,234  before the upgrade",
+    ]
+
+
+def test_an_empty_repository_is_one_sentence() -> None:
+    assert list(as_table([])) == ["no snapshot yet"]
+
+
+def test_the_document_lists_what_the_contract_of_the_command_line_names() -> None:
+    document: Any = as_document(iter([ROW]))
+    assert document == {"snapshots": [ROW]}
+    assert asdict(ROW).keys() == {
+        "snapshot", "created", "complete", "tag", "database_bytes", "referenced", "referenced_bytes", "new", "copied_bytes", "missing",
+    }  # fmt: skip

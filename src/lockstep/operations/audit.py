@@ -111,7 +111,7 @@ class _Audit:
             with self.database.frozen() as view:
                 self._load_references(bound, view)
                 audits.decide(self.tables, started=self.started)
-                explained = explain_findings(self.tables, bound, view)
+                explained = explain_findings(self.tables, bound, view, listener=self.listener)
         else:
             audits.later_references_are_the_first(self.tables)
             audits.decide(self.tables, started=self.started)

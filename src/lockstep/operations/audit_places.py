@@ -115,8 +115,11 @@ class Explained:
     breakdown: Mapping[str, tuple[Group, ...]]
 
 
-def explain_findings(tables: Tables, bound: BoundProfile, view: Describes) -> Explained:
+def explain_findings(tables: Tables, bound: BoundProfile, view: Describes, *, listener: Listener) -> Explained:
     """Ask the profile what it knows of the findings, and note it with them. An object in two groups counts for the first of them."""
+    total = sum(amount.count for amount in audits.count_findings(tables).values())
+    if total > EXPLAINED_AT_MOST:
+        listener(Note(f"{total} objects are missing or of another size; the groups count the first {EXPLAINED_AT_MOST}", level="warning"))
     missing, mismatched = _Sums(), _Sums()
     others: defaultdict[str, _Sums] = defaultdict(_Sums)
     for batch in audits.finding_batches(tables, size=_BATCH, most=EXPLAINED_AT_MOST):

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from lockstep.errors import DiskFailed, LockstepError
 from lockstep.model.audit import Amount, AuditFinding, OrphanObject, WhyFound
@@ -196,15 +197,17 @@ def note_known(tables: Tables, known: Sequence[tuple[str, dict[str, str]]]) -> N
 
 
 def finding_batches(tables: Tables, *, size: int, most: int) -> Iterator[list[AuditFinding]]:
-    """The first findings, at most `size` of one store at a time and `most` in all."""
-    batch: list[AuditFinding] = []
-    for each in list(findings(tables, most=most)):
-        if batch and (len(batch) == size or batch[0].store != each.store):
-            yield batch
-            batch = []
-        batch.append(each)
-    if batch:
+    """The first findings, sorted, at most `size` of one store at a time and about `most` in all; they may be changed meanwhile."""
+    done, store, key = 0, "", ""
+    while done < most:
+        behind = "store > $1 OR (store = $1 AND key > $2)"
+        rows = tables.rows(f"SELECT {_COLUMNS} FROM findings WHERE {behind} ORDER BY store, key LIMIT {size}", [store, key])  # noqa: S608
+        found = [_finding(row) for row in rows]
+        if not found:
+            return
+        batch = [each for each in found if each.store == found[0].store]
         yield batch
+        done, store, key = done + len(batch), batch[-1].store, batch[-1].key
 
 
 def findings(tables: Tables, *, missing: bool | None = None, most: int | None = None) -> Iterator[AuditFinding]:
@@ -212,7 +215,7 @@ def findings(tables: Tables, *, missing: bool | None = None, most: int | None = 
     where = "" if missing is None else f"WHERE why {'<>' if missing else '='} 'wrong_size'"
     limit = "" if most is None else f"LIMIT {most}"
     rows = tables.rows(f"SELECT {_COLUMNS} FROM findings {where} ORDER BY store, key {limit}")  # noqa: S608
-    return (AuditFinding(*(*row[:7], json.loads(row[7]) if row[7] else {})) for row in rows)
+    return map(_finding, rows)
 
 
 def count_findings(tables: Tables) -> dict[WhyFound, Amount]:
@@ -240,6 +243,10 @@ def orphans(tables: Tables) -> Iterator[OrphanObject]:
     """Stream the orphans, sorted by store and key."""
     rows = tables.rows("SELECT store, key, size, modified FROM orphans WHERE NOT in_flight ORDER BY store, key")
     return (OrphanObject(*row) for row in rows)
+
+
+def _finding(row: tuple[Any, ...]) -> AuditFinding:
+    return AuditFinding(*(*row[:7], json.loads(row[7]) if row[7] else {}))
 
 
 def _amount(tables: Tables, table: str, *, where: str = "true") -> Amount:

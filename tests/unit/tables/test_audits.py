@@ -132,3 +132,18 @@ def test_many_threads_fill_one_listing(tables: Tables) -> None:
     listing.add("main", [there("0/0")])
     listing.close(has_doubles=True)
     assert audits.compare(tables)[1] == Amount(160, 160)
+
+
+def test_findings_come_in_batches_of_one_store_that_may_be_changed_meanwhile(tables: Tables) -> None:
+    first = [(f"k{number}", number) for number in range(7)]
+    look(tables, first, [])
+    refer(tables, *first)
+    audits.decide(tables, started=STARTED)
+    tables.run("UPDATE findings SET store = 'other' WHERE key >= 'k5'")
+    seen = []
+    for batch in audits.finding_batches(tables, size=3, most=100):
+        seen.append([(each.store, each.key) for each in batch])
+        audits.note_known(tables, [(each.key, {"organization": "Ü"}) for each in batch])
+    assert seen == [[("main", "k0"), ("main", "k1"), ("main", "k2")], [("main", "k3"), ("main", "k4")], [("other", "k5"), ("other", "k6")]]
+    assert {each.known["organization"] for each in audits.findings(tables)} == {"Ü"}
+    assert [len(batch) for batch in audits.finding_batches(tables, size=2, most=4)] == [2, 2]

@@ -153,3 +153,25 @@ class RestorePlan:
     database: str | None
     dump_bytes: int
     database_steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RepairPlan:
+    """What a repair would do; nothing was changed. `broken` = `restorable` + `unrestorable`; `sample` are keys of the latter."""
+
+    broken: int
+    restorable: int
+    restorable_bytes: int
+    unrestorable: int
+    sample: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RepairResult:
+    """What a repair put back; `still_missing` counts what the repository does not have either."""
+
+    restored: int
+    restored_bytes: int
+    still_missing: int
+    still_missing_sample: tuple[str, ...]
+    seconds: float

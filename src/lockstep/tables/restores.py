@@ -45,6 +45,29 @@ def add_present(tables: Tables, store: str, page: Sequence[ObjectInfo]) -> None:
         tables.run("INSERT INTO present SELECT $1, unnest($2::VARCHAR[]), unnest($3::BIGINT[]), unnest($4::VARCHAR[])", [store, *columns])
 
 
+def create_broken(tables: Tables) -> None:
+    """Make the empty table `broken` (store, key, size): what a live store lacks."""
+    tables.run("CREATE OR REPLACE TABLE broken (store VARCHAR, key VARCHAR, size BIGINT)")
+    tables.run("CREATE TABLE IF NOT EXISTS present (store VARCHAR, key VARCHAR, size BIGINT, etag VARCHAR)")
+
+
+def add_broken(tables: Tables, found: Sequence[MissingObject]) -> None:
+    """Append to `broken`."""
+    columns = [[each.store for each in found], [each.key for each in found], [each.size for each in found]]
+    tables.run("INSERT INTO broken SELECT unnest($1::VARCHAR[]), unnest($2::VARCHAR[]), unnest($3::BIGINT[])", columns)
+
+
+def plan_broken(tables: Tables, *, at: str) -> int:
+    """Fill `restorable` and `unrestorable` for `broken`, as of the snapshot `at`; returns how many objects are broken."""
+    plan_restorable(tables, snapshot=at, references="broken", missing=None, prefix="")
+    return int(tables.row("SELECT count(*) FROM broken")[0])
+
+
+def count_restorable(tables: Tables) -> Restorable:
+    """How much `restorable` holds."""
+    return Restorable(*tables.row("SELECT count(*), coalesce(sum(size), 0) FROM restorable"))
+
+
 def restorable(tables: Tables) -> Iterator[tuple[InventoryEntry, ObjectInfo | None]]:
     """Stream what is to be restored with what the listing showed under the same key, sorted by store and key."""
     rows = tables.rows(

@@ -1,0 +1,56 @@
+"""`lockstep repair`: options, the plan, the operation, the report."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lockstep.cli.composition import Session
+from lockstep.cli.exit_codes import ExitStatus
+from lockstep.cli.questions import confirm
+from lockstep.cli.screen import Result
+from lockstep.cli.transfer_options import Concurrency, TempDir, transfer_limits
+from lockstep.cli.wiring import open_deployment, open_repository_store
+from lockstep.config.deployment import DeploymentSettings
+from lockstep.config.repository import RepositorySettings
+from lockstep.errors import Cancelled
+from lockstep.operations.audit_lists import check_places
+from lockstep.operations.repair import RepairOptions, plan_repair, repair
+from lockstep.report import repair as report
+
+ListMissing = Annotated[
+    Path | None,
+    typer.Option("--list-missing", metavar="FILE", show_default=False, help="Write what cannot be put back to a file, as JSON lines."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be put back; change nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Go ahead without being asked.")]
+
+
+def run_repair(
+    session: Session,
+    deployment: DeploymentSettings,
+    repository: RepositorySettings,
+    *,
+    list_missing: ListMissing = None,
+    concurrency: Concurrency = None,
+    temp_dir: TempDir = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> Result:
+    """Put back into the bucket what is missing or of the wrong size and the repository has."""
+    check_places(list_missing)
+    options = RepairOptions(list_missing, transfer_limits(concurrency), temp_dir)
+    opened, place = open_deployment(deployment), open_repository_store(repository)
+    asks = not yes and not session.output.json and sys.stdin.isatty()
+    if dry_run or asks:
+        plan = plan_repair(opened, place, options=options, listener=session.listener)
+        if dry_run:
+            return Result(report.plan_as_document(plan), report.plan_as_text(plan))
+        session.screen.show_note(report.plan_as_text(plan))
+        if plan.restorable and not confirm("Go ahead?", yes=False, session=session):
+            raise Cancelled(2)
+    result = repair(opened, place, options=options, listener=session.listener)
+    return Result(report.as_document(result), report.as_text(result), ExitStatus.FINDINGS if result.still_missing else ExitStatus.DONE)

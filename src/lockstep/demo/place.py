@@ -53,14 +53,14 @@ def undisturbed() -> Iterator[None]:
 
 
 def _kept(directory: Path) -> Iterator[Path]:
-    made = [each for each in (directory, *directory.parents) if not each.exists()]
     try:
+        made = [each for each in (directory, *directory.parents) if not each.exists()]
         directory.mkdir(parents=True, exist_ok=True)
         empty = not any(directory.iterdir())
     except OSError as error:
         raise ConfigurationError(
             f"the directory {directory} cannot be used: {(error.strerror or 'unknown reason').lower()}",
-            hint="Name an empty or a new directory.",
+            hint="Name an empty or a new directory with --keep.",
         ) from error
     if not empty:
         raise ConfigurationError(f"the directory {directory} is not empty", hint="Name an empty or a new directory with --keep.")

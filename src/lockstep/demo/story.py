@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lockstep.demo.environment import environment_of_our_own
 from lockstep.demo.filling import Filled, fill
 from lockstep.demo.place import demo_directory
 from lockstep.demo.proof import Contents, Save, Window, count_left_out, find_differences
@@ -40,7 +41,7 @@ def tell(keep: Path | None = None, *, size: DemoSize | None = None, listener: Li
     """
     started = time.monotonic()
     check_programs()
-    with demo_directory(keep) as directory, servers_in(directory) as servers:
+    with environment_of_our_own(), demo_directory(keep) as directory, servers_in(directory) as servers:
         listener(Note(_opening(keep)))
         story = _Story(servers, directory, size or DemoSize(), listener)
         findings = story.run()

@@ -33,7 +33,7 @@ def test_attributes_come_back_as_they_went_but_for_empty_headers(
     assert came == ObjectAttributes(content_type=content_type or None, content_encoding=encoding or None, metadata=metadata)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(backups=st.lists(OBJECTS, min_size=1, max_size=3))
 def test_whatever_the_keys_are_every_new_object_finds_a_place_and_nothing_is_overwritten(backups: list[dict[str, bytes]]) -> None:
     """Several backups of a bucket that changes at will, into a real directory; afterwards every version ever copied is still there."""
@@ -49,7 +49,7 @@ def test_whatever_the_keys_are_every_new_object_finds_a_place_and_nothing_is_ove
         repository.tables.close()
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(first=OBJECTS, second=OBJECTS)
 def test_a_second_backup_wants_exactly_what_changed(first: dict[str, bytes], second: dict[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as directory:

@@ -80,7 +80,7 @@ MANIFESTS = st.builds(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(MANIFESTS)
 def test_every_manifest_comes_back_as_it_went_and_obeys_the_published_schema(manifest: Manifest) -> None:
     data = manifest.as_bytes()
@@ -93,7 +93,7 @@ def test_no_bytes_whatever_are_more_than_refused(data: bytes) -> None:
     refused_or_sound(data)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(manifest=MANIFESTS, data=st.data())
 def test_a_manifest_with_anything_in_any_field_is_sound_or_refused(manifest: Manifest, data: st.DataObject) -> None:
     document = json.loads(manifest.as_bytes())
@@ -101,7 +101,7 @@ def test_a_manifest_with_anything_in_any_field_is_sound_or_refused(manifest: Man
     refused_or_sound(json.dumps(document).encode())
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from(["snapshots", ID, "inventory", "..", ".", "", "a", "\n", "manifest.json"]), max_size=6).map("/".join))
 def test_no_file_of_a_manifest_is_outside_its_snapshot(path: str) -> None:
     document = json.loads(PLAIN.as_bytes())

@@ -21,7 +21,7 @@ SIZES = st.one_of(st.none(), st.integers(-1, 3), st.integers(0, 2**62))
 SETS = st.dictionaries(st.tuples(STORES, KEYS), SIZES, max_size=8)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(named=SETS, cut=st.integers(1, 7))
 def test_what_is_written_as_csv_is_loaded_as_it_was(named: References, cut: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
@@ -31,7 +31,7 @@ def test_what_is_written_as_csv_is_loaded_as_it_was(named: References, cut: int)
         tables.close()
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(history=st.lists(SETS, min_size=1, max_size=5))
 def test_replaying_a_chain_gives_each_of_its_sets_exactly(history: list[References]) -> None:
     with tempfile.TemporaryDirectory() as directory:
@@ -50,7 +50,7 @@ def test_replaying_a_chain_gives_each_of_its_sets_exactly(history: list[Referenc
         tables.close()
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(before=SETS, after=SETS)
 def test_changes_name_each_object_at_most_once_and_nothing_that_stayed(before: References, after: References) -> None:
     with tempfile.TemporaryDirectory() as directory:

@@ -98,7 +98,7 @@ def test_parsec_is_recognised_and_the_query_of_its_schema_is_taken() -> None:
 
 def test_a_database_of_no_known_application_is_refused_with_what_to_do() -> None:
     with pytest.raises(ConfigurationError, match="of no application that lockstep knows") as caught:
-        bind_profile(deployment(None), Database(answers={"count(*) = 4": [(False,)]}))
+        bind_profile(deployment(None), Database(answers={"SELECT": [(False,)]}))
     assert "--app" in caught.value.hint
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.deployment.profile import Profile, ReferenceQuery, load_profile
+from lockstep.deployment.profile import BUILT_IN, Profile, ReferenceQuery, load_profile
 from lockstep.errors import ProfileInvalid
 
 
@@ -51,7 +51,7 @@ def test_a_reference_query_may_be_written_as_a_table(tmp_path: Path, text: str) 
 def test_a_profile_that_does_not_exist_is_answered_with_those_that_do() -> None:
     with pytest.raises(ProfileInvalid, match="there is no profile 'parsek'") as caught:
         load_profile("parsek")
-    assert caught.value.hint == "Name one of parsec, bucket, or the path of a profile file."
+    assert caught.value.hint == f"Name one of {', '.join([*BUILT_IN, 'bucket'])}, or the path of a profile file."
 
 
 @pytest.mark.parametrize(

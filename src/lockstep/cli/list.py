@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from lockstep.cli.composition import Session
 from lockstep.cli.screen import Result
 from lockstep.cli.wiring import open_repository_store
 from lockstep.config.repository import RepositorySettings
-from lockstep.operations.browse import list_snapshots
+from lockstep.operations.browse import list_snapshots, when_proven
 from lockstep.report import snapshots as report
 from lockstep.repository.manifest import Manifest
 
 
 def run_list(session: Session, repository: RepositorySettings) -> Result:  # noqa: ARG001 - every command talks to somebody
     """List the snapshots of a repository."""
-    rows = [as_row(manifest) for manifest in list_snapshots(open_repository_store(repository))]
+    store = open_repository_store(repository)
+    manifests = list_snapshots(store)
+    proven = when_proven(store)
+    rows = [as_row(manifest, proven.get(manifest.snapshot)) for manifest in manifests]
     return Result(report.as_document(rows), report.as_table(rows))
 
 
-def as_row(manifest: Manifest) -> report.SnapshotRow:
-    """What a list shows of a snapshot."""
+def as_row(manifest: Manifest, proven: datetime | None = None) -> report.SnapshotRow:
+    """What a list shows of a snapshot; `proven` is when a drill last proved it."""
     return report.SnapshotRow(
         snapshot=manifest.snapshot,
         created=manifest.created,
@@ -30,4 +35,5 @@ def as_row(manifest: Manifest) -> report.SnapshotRow:
         new=manifest.objects.new,
         copied_bytes=manifest.objects.copied_bytes,
         missing=manifest.objects.missing,
+        proven=proven,
     )

@@ -11,6 +11,7 @@ from lockstep.model.inventory import MissingObject
 from lockstep.model.results import SnapshotObject
 from lockstep.objects.store import ObjectStore
 from lockstep.operations.work import work_directory
+from lockstep.repository.drills import last_proven
 from lockstep.repository.history import all_segments, references_file
 from lockstep.repository.manifest import Manifest
 from lockstep.repository.repository import Repository, open_repository
@@ -26,6 +27,11 @@ def list_snapshots(store: ObjectStore) -> list[Manifest]:
 def find_snapshot(store: ObjectStore, wanted: str, *, now: datetime, zone: tzinfo) -> Manifest:
     """The snapshot that a person means. Raises RepositoryNotFound, SnapshotNotFound, RepositoryInvalid."""
     return open_repository(store).select(wanted, now=now, zone=zone)
+
+
+def when_proven(store: ObjectStore, *, snapshot: str | None = None) -> dict[str, datetime]:
+    """When each snapshot (or the one named) was last proven by a green drill; those that never were are not in it."""
+    return last_proven(store, snapshot=snapshot)
 
 
 @contextmanager

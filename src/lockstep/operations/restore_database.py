@@ -15,6 +15,7 @@ from lockstep.model.addresses import DatabaseAddress
 from lockstep.model.results import RestoredDatabase
 from lockstep.objects.transfer import Stop
 from lockstep.operations.browse import load_references
+from lockstep.operations.local_dump import local_dump
 from lockstep.postgres import staging
 from lockstep.postgres.addresses import database_name, with_database
 from lockstep.postgres.archives import read_archive_reader
@@ -74,7 +75,7 @@ class DatabaseRestore:
         lacking = missing_on_target(facts, target, keep_owners=not self.options.no_owner, in_place=self.options.in_place)
         if lacking:
             raise TargetRefused("; ".join(each.message for each in lacking), hint=lacking[0].hint)
-        self._archive = self._local_archive()
+        self._archive = local_dump(self.repository, self.manifest, self.tables.directory)
         reader = read_archive_reader(self._archive, format=self.manifest.dump.format)
         self._programs = find_programs(self.address, target.server_major, at_least=reader or self.manifest.dump.pg_dump_major)
         self._target = target
@@ -179,25 +180,6 @@ class DatabaseRestore:
         elif target.exists and target.sessions and not self.options.disconnect:
             sessions = "1 session is" if target.sessions == 1 else f"{target.sessions} sessions are"
             raise TargetRefused(f"{sessions} connected to {shown}", hint="Stop the application, or add --disconnect, which ends them.")
-
-    def _local_archive(self) -> Path:
-        """The dump under a local path, checked against its checksums: nothing of it runs before."""
-        files = self.manifest.dump_files()
-        if not files:
-            raise RestoreFailed(
-                f"the manifest of {self.manifest.snapshot} names no dump", hint="Run 'lockstep verify' to see what is damaged."
-            )
-        if self.manifest.dump.format != "directory":
-            return self.repository.local_copy(files[0], self.tables.directory)
-        directory = self.tables.directory / "dump"
-        directory.mkdir()
-        checked = [self.repository.local_copy(entry, self.tables.directory) for entry in files]
-        here = self.repository.store.local_file(files[0].path)
-        if here is not None:  # pg_restore takes no symbolic links inside a directory, so it reads the repository's own
-            return here.parent
-        for entry, copy in zip(files, checked, strict=True):
-            copy.rename(directory / entry.path.rpartition("/")[2])
-        return directory
 
     def _steps(self, target: TargetState) -> Iterator[str]:
         if self.options.in_place:

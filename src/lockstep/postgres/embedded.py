@@ -23,6 +23,7 @@ import psycopg
 from lockstep.errors import ClientToolFailed
 from lockstep.model.addresses import DatabaseAddress
 from lockstep.postgres.accounts import Account, as_account, can_enter, can_run, unprivileged_account
+from lockstep.postgres.guard import PREFIX, Guard, remove_leftovers
 from lockstep.postgres.places import server_directories
 
 _START_SECONDS = 30.0  # a loaded machine; usually it takes one
@@ -47,7 +48,7 @@ def available_servers() -> dict[int, Path]:
 
 
 class EmbeddedServer:
-    """A server of its own, in a directory of its own, gone when the `with` is left.
+    """A server of its own, in a directory of its own, gone when the `with` is left, or when this process is killed.
 
     `bin_dir` holds initdb and postgres (default: the newest that is found). `directory` gets the data, the log and the password; it is
     made when absent, and a cluster that an earlier server left in it is used again. Without it everything lies in a temporary place.
@@ -74,6 +75,7 @@ class EmbeddedServer:
         self._password = secrets.token_urlsafe(18)
         self._process: subprocess.Popen[bytes] | None = None
         self._temporary: Path | None = None
+        self._guard: Guard | None = None
         self._account = unprivileged_account() if os.geteuid() == 0 else None
         self.port = 0
 
@@ -106,6 +108,9 @@ class EmbeddedServer:
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
             self._temporary = None
+        if self._guard is not None:
+            self._guard.end()
+            self._guard = None
 
     def halt(self, *, at_once: bool = False) -> None:
         """Stop the server and keep its data; `start` goes on with them. `at_once` is as good as a crash."""
@@ -134,12 +139,16 @@ class EmbeddedServer:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def _prepare(self) -> None:
-        self._temporary = temporary = Path(tempfile.mkdtemp(prefix="lockstep-pg-", dir=_temporary_place(self._account)))
+        place = _temporary_place(self._account)
+        remove_leftovers([place or Path(tempfile.gettempdir())])
+        self._temporary = temporary = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
+        self._guard = Guard(temporary)
         temporary.chmod(0o755)
         self.socket_directory = self._own(temporary / "socket")
         self.bin_dir = self._reachable_programs(temporary)
         self.home = self._reachable_home(temporary)
         self.data_directory = self.home / "data"
+        self._guard.watch(self.data_directory)
         if (self.data_directory / "PG_VERSION").exists():
             self._password = (self.home / "password").read_text()
         else:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from lockstep.report.units import as_bytes, as_count, as_duration
 
 
-def as_text(database_name: str, manifest: Mapping[str, Any]) -> str:
-    """What a manifest (as its JSON document) says, in a dozen lines."""
+def as_text(database_name: str, manifest: Mapping[str, Any], *, proven: datetime | None = None) -> str:
+    """What a manifest (as its JSON document) says, in a dozen lines; `proven` is when a drill last proved the snapshot."""
     database, dump, objects = manifest["database"], manifest["dump"], manifest["objects"]
     rows = {
         "snapshot": manifest["snapshot"],
         "created": manifest["created"],
         "complete": "yes" if manifest["complete"] else "NO",
+        "proven": f"{proven:%Y-%m-%d %H:%M:%S} UTC, by a drill" if proven else "never",
         "tag": manifest["tag"],
         "parent": manifest["parent"],
         "database": f"{database_name}, PostgreSQL {database['server_version']}, {database['encoding']}, {database['collate']}",

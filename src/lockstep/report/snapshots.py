@@ -11,7 +11,7 @@ from lockstep.report.units import as_bytes, as_count
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRow:
-    """A snapshot in a list of them; sizes in bytes."""
+    """A snapshot in a list of them; sizes in bytes. `proven` is when a drill last proved it."""
 
     snapshot: str
     created: datetime
@@ -23,9 +23,10 @@ class SnapshotRow:
     new: int
     copied_bytes: int
     missing: int
+    proven: datetime | None = None
 
 
-_HEADINGS = ("snapshot", "complete", "database", "objects", "size", "new", "missing", "tag")
+_HEADINGS = ("snapshot", "complete", "database", "objects", "size", "new", "missing", "proven", "tag")
 
 
 def as_document(rows: Iterable[SnapshotRow]) -> Mapping[str, object]:
@@ -53,6 +54,7 @@ def _cells(row: SnapshotRow) -> tuple[str, ...]:
         as_bytes(row.referenced_bytes),
         as_count(row.new),
         as_count(row.missing),
+        f"{row.proven:%Y-%m-%d}" if row.proven else "never",
         row.tag or "",
     )
 

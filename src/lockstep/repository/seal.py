@@ -30,6 +30,12 @@ def is_sealed(data: bytes) -> bool:
     return end == _SEAL % hashlib.sha256(body).hexdigest().encode()
 
 
+def is_grown(data: bytes) -> bool:
+    """True when a whole sealed file is there, and more behind it."""
+    end = data.find(_SEAL[-4:]) + 4
+    return 4 <= end < len(data) and is_sealed(data[:end])
+
+
 def is_cut(data: bytes) -> bool:
     """True when the end of a sealed file is not there: not when it is there with another byte in it, or with more behind it."""
     _, begun, end = data.rpartition(_SEAL[:16])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from lockstep.repository.seal import is_cut, is_sealed, sealed
+from lockstep.repository.seal import is_cut, is_grown, is_sealed, sealed
 
 
 def test_a_sealed_document_is_json_with_one_field_more() -> None:
@@ -28,3 +28,7 @@ def test_any_changed_cut_or_added_byte_breaks_the_seal() -> None:
 def test_what_has_lost_its_end_is_cut() -> None:
     data = sealed({"format": 1})
     assert all(is_cut(data[:length]) for length in range(len(data)))
+    assert not is_cut(data + b"more")
+    assert is_grown(data + b"more")
+    assert not is_grown(data)
+    assert not any(is_cut(data[:-place] + b"?" + data[len(data) - place + 1 :]) for place in range(1, 40))

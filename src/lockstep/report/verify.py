@@ -1,0 +1,49 @@
+"""What `lockstep verify` found, as JSON and as text for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from lockstep.model.findings import Checked, Depth, Finding
+from lockstep.report.units import as_bytes, as_count, as_counted
+
+SNAPSHOTS_SHOWN = 3
+
+
+def as_document(checked: Checked, findings: Iterable[Finding], *, ok: bool) -> Mapping[str, object]:
+    """The JSON of CLI.md; `findings` may be a stream."""
+    return {"ok": ok, "checked": checked, "findings": (_as_entry(each) for each in findings)}
+
+
+def as_lines(checked: Checked, findings: Iterable[Finding], *, count: int, depth: Depth) -> Iterator[str]:
+    """A line a finding, and a last line that says what was looked at and what it came to."""
+    for finding in findings:
+        yield f"{finding.kind:<10}  {_name(finding)}: {finding.detail}{_touched(finding)}"
+    looked = [as_counted(checked.snapshots, "snapshot")]
+    if depth != "quick":
+        looked.append(as_counted(checked.objects, "object"))
+    if depth == "data":
+        looked.append(f"{as_count(checked.objects_read)} of them read")
+    looked.append(f"{as_bytes(checked.bytes)} held against their checksums")
+    yield f"{as_counted(count, 'finding') if count else 'sound'}: {', '.join(looked)}"
+
+
+def _as_entry(finding: Finding) -> Mapping[str, object]:
+    entry: dict[str, object] = {"kind": finding.kind, "path": finding.path, "key": finding.key, "snapshots": finding.snapshots}
+    if finding.store is not None:
+        entry["store"] = finding.store
+    return {**entry, "detail": finding.detail}
+
+
+def _name(finding: Finding) -> str:
+    if finding.key is not None and not finding.path.endswith(f"/{finding.key}"):
+        return f"{finding.path} ({finding.key!r})"
+    return finding.path if finding.path.isprintable() else repr(finding.path)
+
+
+def _touched(finding: Finding) -> str:
+    if not finding.snapshots:
+        return "; no snapshot needs it"
+    shown = ", ".join(finding.snapshots[:SNAPSHOTS_SHOWN])
+    more = len(finding.snapshots) - SNAPSHOTS_SHOWN
+    return f"; touches {shown}{f' and {more} more' if more > 0 else ''}"

@@ -14,7 +14,8 @@ from lockstep.errors import ProfileInvalid
 BUCKET = "bucket"
 """The profile without a reference query: every object in the bucket counts as referenced."""
 
-BUILT_IN = ("parsec",)
+BUILT_IN = ("parsec", "mattermost", "gitea", "outline")
+"""The profiles that come with lockstep, in the order in which they are asked whether a database is their application's."""
 
 _FORM = 'A profile has a name and a reference query: name = "photos", references = "SELECT path AS key, bytes AS size FROM photo".'
 

@@ -53,6 +53,11 @@ COMMANDS: Sequence[CommandPlace] = (
         "lockstep.cli.audit:run_audit",
         "Compare the live database with the live bucket: what is missing, of another size, or an orphan.",
     ),
+    CommandPlace(
+        "profile",
+        "lockstep.cli.profile:run_profile",
+        "Try a profile on a live deployment: what it references, and how much of a sample is in the bucket. Read-only.",
+    ),
     CommandPlace("drill", "lockstep.cli.drill:run_drill", "Restore a snapshot into a throw-away PostgreSQL and prove the result."),
     CommandPlace("demo", "lockstep.cli.demo:run_demo", "Show the whole story on this machine, with a real PostgreSQL and S3 store."),
 )

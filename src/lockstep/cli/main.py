@@ -53,10 +53,14 @@ COMMANDS: Sequence[CommandPlace] = (
         "lockstep.cli.audit:run_audit",
         "Compare the live database with the live bucket: what is missing, of another size, or an orphan.",
     ),
+    CommandPlace("verify", "lockstep.cli.verify:run_verify", "Prove that the repository is what was written into it."),
     CommandPlace(
         "profile",
         "lockstep.cli.profile:run_profile",
         "Try a profile on a live deployment: what it references, and how much of a sample is in the bucket. Read-only.",
+    ),
+    CommandPlace(
+        "repair", "lockstep.cli.repair:run_repair", "Put back into the bucket what is missing or of the wrong size and the repository has."
     ),
     CommandPlace("drill", "lockstep.cli.drill:run_drill", "Restore a snapshot into a throw-away PostgreSQL and prove the result."),
     CommandPlace("demo", "lockstep.cli.demo:run_demo", "Show the whole story on this machine, with a real PostgreSQL and S3 store."),

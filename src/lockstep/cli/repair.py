@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,17 +14,21 @@ from lockstep.cli.exit_codes import ExitStatus
 from lockstep.cli.questions import confirm
 from lockstep.cli.screen import Result
 from lockstep.cli.transfer_options import Concurrency, TempDir, transfer_limits
-from lockstep.cli.wiring import open_deployment, open_repository_store
+from lockstep.cli.wiring import open_deployment, open_repository_store, open_stores
 from lockstep.config.deployment import DeploymentSettings
 from lockstep.config.repository import RepositorySettings
 from lockstep.errors import Cancelled
 from lockstep.operations.audit_lists import check_places
 from lockstep.operations.repair import RepairOptions, plan_repair, repair
+from lockstep.operations.repair_repository import plan_repository_repair, repair_repository
 from lockstep.report import repair as report
 
 ListMissing = Annotated[
     Path | None,
     typer.Option("--list-missing", metavar="FILE", show_default=False, help="Write what cannot be put back to a file, as JSON lines."),
+]
+InRepository = Annotated[
+    bool, typer.Option("--repository", help="The other way: fetch again what the repository has lost or holds damaged, from the bucket.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be put back; change nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Go ahead without being asked.")]
@@ -34,6 +39,7 @@ def run_repair(
     deployment: DeploymentSettings,
     repository: RepositorySettings,
     *,
+    in_repository: InRepository = False,
     list_missing: ListMissing = None,
     concurrency: Concurrency = None,
     temp_dir: TempDir = None,
@@ -43,14 +49,22 @@ def run_repair(
     """Put back into the bucket what is missing or of the wrong size and the repository has."""
     check_places(list_missing)
     options = RepairOptions(list_missing, transfer_limits(concurrency), temp_dir)
-    opened, place = open_deployment(deployment), open_repository_store(repository)
+    place = open_repository_store(repository)
     asks = not yes and not session.output.json and sys.stdin.isatty()
+    if in_repository:
+        stores = open_stores(deployment)
+        plan_it = partial(plan_repository_repair, place)
+        do_it = partial(repair_repository, stores, place)
+    else:
+        opened = open_deployment(deployment)
+        plan_it = partial(plan_repair, opened, place)
+        do_it = partial(repair, opened, place)
     if dry_run or asks:
-        plan = plan_repair(opened, place, options=options, listener=session.listener)
+        plan = plan_it(options=options, listener=session.listener)
         if dry_run:
             return Result(report.plan_as_document(plan), report.plan_as_text(plan))
         session.screen.show_note(report.plan_as_text(plan))
         if plan.restorable and not confirm("Go ahead?", yes=False, session=session):
             raise Cancelled(2)
-    result = repair(opened, place, options=options, listener=session.listener)
+    result = do_it(options=options, listener=session.listener)
     return Result(report.as_document(result), report.as_text(result), ExitStatus.FINDINGS if result.still_missing else ExitStatus.DONE)

@@ -20,7 +20,7 @@ def as_text(result: RepairResult) -> str:
     """What was put back, and what could not be."""
     lines = [f"{as_counted(result.restored, 'object')} put back ({as_bytes(result.restored_bytes)}, {as_duration(result.seconds)})"]
     if result.still_missing:
-        lines.append(f"{as_counted(result.still_missing, 'object')} could not be: the repository does not have the right bytes")
+        lines.append(f"{as_counted(result.still_missing, 'object')} could not be: the right bytes are not there")
         lines += [f"  {key!r}" for key in result.still_missing_sample[:KEYS_SHOWN]]
     return "\n".join(lines)
 
@@ -33,10 +33,10 @@ def plan_as_document(plan: RepairPlan) -> Mapping[str, object]:
 def plan_as_text(plan: RepairPlan) -> str:
     """What a repair would do, for a person."""
     lines = [
-        f"the audit found {as_counted(plan.broken, 'object')} missing or of the wrong size; a repair would",
-        f"  put back  {as_counted(plan.restorable, 'object')} ({as_bytes(plan.restorable_bytes)}) from the repository, and prove each",
+        f"{as_counted(plan.broken, 'object')} missing or wrong; a repair would",
+        f"  put back  {as_counted(plan.restorable, 'object')} ({as_bytes(plan.restorable_bytes)}), and prove each",
     ]
     if plan.unrestorable:
-        lines.append(f"  leave     {as_counted(plan.unrestorable, 'object')} that the repository does not have either:")
+        lines.append(f"  leave     {as_counted(plan.unrestorable, 'object')} that cannot be put back:")
         lines += [f"              {key!r}" for key in plan.sample[:KEYS_SHOWN]]
     return "\n".join(lines)

@@ -66,6 +66,21 @@ def save_object(
     return _save_spooled(store, wanted, body, hashing, limits=limits, work=work)
 
 
+def replace_object(store: ObjectStore, entry: InventoryEntry, body: Body, *, limits: TransferLimits) -> None:
+    """Put the bytes of an object at its place again. Raises WrongBytes when they are not those that the inventory records."""
+    hashing = _Hashing(etag_is_md5=False)
+
+    def checked() -> Iterator[bytes]:
+        for chunk in body.chunks(limits.chunk):
+            hashing.update(chunk)
+            yield chunk
+        received = hashing.received(body)
+        if (received.size, received.sha256) != (entry.size, entry.sha256):
+            raise WrongBytes("wrong_checksum")  # raising here keeps the object from appearing
+
+    store.write_stream(place_of(entry), checked(), overwrite=True)
+
+
 def read_object(store: ObjectStore, entry: InventoryEntry) -> Body:
     """Begin to read an object of the repository. Raises ObjectNotFound when the repository lost it."""
     return store.read(place_of(entry))

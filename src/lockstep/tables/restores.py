@@ -63,6 +63,30 @@ def plan_broken(tables: Tables, *, at: str) -> int:
     return int(tables.row("SELECT count(*) FROM broken")[0])
 
 
+def create_broken_places(tables: Tables) -> None:
+    """Make the empty table `broken_places` (store, key, path): what the repository has lost or holds damaged."""
+    tables.run("CREATE OR REPLACE TABLE broken_places (store VARCHAR, key VARCHAR, path VARCHAR)")
+    tables.run("CREATE OR REPLACE TABLE unrestorable (store VARCHAR, key VARCHAR, size BIGINT, why VARCHAR, since VARCHAR)")
+
+
+def add_broken_places(tables: Tables, found: Sequence[tuple[str, str, str]]) -> None:
+    """Append to `broken_places`."""
+    columns = [list(column) for column in zip(*found, strict=True)]
+    tables.run("INSERT INTO broken_places SELECT unnest($1::VARCHAR[]), unnest($2::VARCHAR[]), unnest($3::VARCHAR[])", columns)
+
+
+def plan_broken_places(tables: Tables) -> int:
+    """Fill `restorable` with the inventory's row for each broken place; returns how many objects are broken."""
+    tables.run(
+        """
+        CREATE OR REPLACE TABLE restorable AS
+        SELECT DISTINCT ON (i.store, i.key, i.sha256) i.* FROM inventory AS i SEMI JOIN broken_places AS b
+        ON b.store = i.store AND b.key = i.key AND b.path = coalesce(i.location, 'objects/' || i.store || '/' || i.key)
+        """
+    )
+    return int(tables.row("SELECT count(*) FROM (SELECT DISTINCT store, key, path FROM broken_places)")[0])
+
+
 def count_restorable(tables: Tables) -> Restorable:
     """How much `restorable` holds."""
     return Restorable(*tables.row("SELECT count(*), coalesce(sum(size), 0) FROM restorable"))

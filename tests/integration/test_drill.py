@@ -233,6 +233,23 @@ def test_a_scratch_server_of_the_users_is_left_as_it_was(world: World, backed_up
     assert world.databases() == before["databases"]
 
 
+def test_the_deployments_own_database_is_never_taken_for_a_scratch_server(world: World, backed_up: Deployment) -> None:
+    (world.tmp_path / "lockstep.toml").write_text(f'database = "{backed_up.database.conninfo}"\n')
+    ran = drill(world, "--read-data=0", env={"LOCKSTEP_DATABASE": backed_up.database.conninfo})
+    assert ran.returncode == 0, ran
+    assert "started for this drill" in ran.json["server"]
+
+
+@pytest.mark.usefixtures("backed_up")
+def test_a_drill_that_is_stopped_ends_in_order_and_leaves_nothing(world: World, temporary: Path) -> None:
+    with world.started("drill", env={"TMPDIR": str(temporary)}) as process:
+        wait_for_server(temporary)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 143
+    assert list(temporary.iterdir()) == []
+    assert not list(world.repo_path.glob("drills/*"))
+
+
 @pytest.mark.usefixtures("backed_up")
 def test_a_killed_drill_leaves_no_server_and_no_file(world: World, temporary: Path) -> None:
     with world.started("drill", env={"TMPDIR": str(temporary)}) as process:

@@ -37,6 +37,8 @@ def as_text(result: DrillResult) -> str:
 
 def rto_sentence(result: DrillResult) -> str:
     """How long a restore would take, and what that is made of."""
+    if not is_restored(result):
+        return "how long a restore takes is not known: the dump was not restored"
     how = "extrapolated from a sample of the objects" if is_extrapolated(result) else "measured"
     return (
         f"a restore takes about {as_duration(result.rto_seconds)} ({how}: database, and reading the objects; "
@@ -47,6 +49,11 @@ def rto_sentence(result: DrillResult) -> str:
 def is_extrapolated(result: DrillResult) -> bool:
     """True when not everything was measured."""
     return any(step.extrapolated for step in result.steps)
+
+
+def is_restored(result: DrillResult) -> bool:
+    """True when the dump was restored, so that it is known how long that takes."""
+    return any(step.name == "restore" and step.ok for step in result.steps)
 
 
 def _line(step: DrillStep) -> str:

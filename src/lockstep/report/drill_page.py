@@ -11,16 +11,16 @@ from importlib import resources
 from string import Template
 
 from lockstep.model.drill import DrillResult, DrillStep
-from lockstep.report.drill import as_document, is_extrapolated, rto_sentence
+from lockstep.report.drill import as_document, is_extrapolated, is_restored, rto_sentence
 from lockstep.report.units import as_duration
 
 _MEANING = {
-    "dump": "The files of the dump are those that the backup wrote.",
-    "restore": "PostgreSQL took the dump without an error.",
-    "rows": "Every table has as many rows as it had.",
-    "references": "The restored database names the objects that the snapshot names.",
-    "objects": "Each of them is in the repository with its size.",
-    "checksums": "Their bytes are those that were backed up.",
+    "dump": "the files of the dump are those that the backup wrote",
+    "restore": "PostgreSQL takes the dump without an error",
+    "rows": "every table has as many rows as it had",
+    "references": "the restored database names the objects that the snapshot names",
+    "objects": "each of them is in the repository with its size",
+    "checksums": "their bytes are those that were backed up",
 }
 
 
@@ -48,9 +48,11 @@ def _headline(result: DrillResult) -> str:
 
 def _tiles(result: DrillResult) -> str:
     proven = sum(step.ok for step in result.steps)
+    how = "extrapolated" if is_extrapolated(result) else "measured"
+    rto = (as_duration(result.rto_seconds), how) if is_restored(result) else ("unknown", "the dump was not restored")
     tiles = [
         ("Steps proven", f"{proven} of {len(result.steps)}", ""),
-        ("A restore takes about", as_duration(result.rto_seconds), "extrapolated" if is_extrapolated(result) else "measured"),
+        ("A restore takes about", *rto),
         ("Age when drilled", as_duration((result.started - result.created).total_seconds()), "of the snapshot"),
         ("The drill took", as_duration(result.seconds), ""),
     ]
@@ -64,7 +66,7 @@ def _steps(result: DrillResult) -> str:
 
 
 def _step(step: DrillStep, longest: float) -> str:
-    meaning = _MEANING.get(step.name, "")
+    meaning = f"{'Proves' if step.ok else 'Would prove'} that {_MEANING.get(step.name, 'the snapshot is whole')}."
     return (
         f'<li class="{"right" if step.ok else "wrong"}"><b>{"ok" if step.ok else "NOT ok"}</b><span class="name">{escape(step.name)}</span>'
         f'<span class="detail">{escape(step.detail)}<br><span class="soft">{meaning}</span></span>'

@@ -59,3 +59,9 @@ def test_the_page_holds_the_document_and_asks_nobody_for_anything() -> None:
         assert "<b>' is wrong" not in page
         assert page.count("<li ") == 3
     assert "not proven: checksums" in "".join(as_page(WRONG))
+
+
+def test_no_time_of_a_restore_is_claimed_when_the_dump_was_not_restored() -> None:
+    unrestored = replace(RESULT, steps=(DrillStep("dump", False, "damaged", 0.1), DrillStep("restore", False, "not tried", 0.0)))
+    assert "is not known: the dump was not restored" in as_text(unrestored)
+    assert "unknown" in "".join(as_page(unrestored))

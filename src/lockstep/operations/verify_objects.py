@@ -13,7 +13,6 @@ from lockstep.errors import KeyRefused, StoreBusy, StoreUnreachable
 from lockstep.model.findings import Fault
 from lockstep.model.snapshots import SnapshotId
 from lockstep.objects.checksums import Checker
-from lockstep.objects.pages import pages
 from lockstep.objects.retry import retrying
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Pacer, Stop, TransferLimits, in_parallel
@@ -29,6 +28,9 @@ STAGE = "objects"
 
 ASK_EACH_UP_TO = 500
 """Up to this many objects are asked about one by one; above it they are listed, a thousand a request."""
+
+LOCAL_THREADS_PER_CPU = 2
+"""On a disk: one hashes while another waits for its read, and for the interpreter."""
 
 LOCAL_BATCH = 16
 """How many files of a disk a worker takes at once: what it costs to take one is seen beside reading 4 KiB, and not beside reading 64."""
@@ -138,7 +140,7 @@ class ObjectsVerification:
         verifications.begin_listing(self.tables)
         try:
             for prefix in (layout.OBJECTS, layout.ODD):
-                for page in pages(self.store, prefix, stop=self.stop):
+                for page in self.store.list(prefix):
                     verifications.add_listed(self.tables, page)
                     self.listener(StageAdvanced(STAGE, done=len(page)))
         except KeyRefused as error:
@@ -155,7 +157,7 @@ class ObjectsVerification:
     def _each(self, places: Iterator[Place], check: verifications.Check) -> tuple[int, int]:
         """Apply a check to places in threads; what it finds goes into the table `faults`. Returns how many were right, and their bytes."""
         local = self.store.local_file("x") is not None
-        limits = self.limits if self.limits.threads or not local else TransferLimits(threads=os.cpu_count() or 1)
+        limits = self.limits if self.limits.threads or not local else TransferLimits(threads=LOCAL_THREADS_PER_CPU * (os.cpu_count() or 1))
         pacer = Pacer(limits)
         batches = iter(lambda: list(islice(places, LOCAL_BATCH if local else 1)), [])
         looked, right_bytes = 0, 0

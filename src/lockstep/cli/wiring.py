@@ -10,6 +10,7 @@ from lockstep.deployment.deployment import Deployment
 from lockstep.errors import ConfigurationError
 from lockstep.objects.addresses import parse_url
 from lockstep.objects.open import open_store
+from lockstep.objects.patient import PatientStore
 from lockstep.objects.store import ObjectStore
 from lockstep.repository.layout import WORK
 
@@ -30,7 +31,9 @@ def open_stores(settings: DeploymentSettings) -> dict[str, ObjectStore]:
 def open_repository_store(settings: RepositorySettings) -> ObjectStore:
     """The place of the repository. Nothing is sent, and nothing is written."""
     place = parse_url(settings.address.url)
-    return open_store(settings.address, private=True, temporary=place / WORK if isinstance(place, Path) else None)
+    if isinstance(place, Path):
+        return open_store(settings.address, private=True, temporary=place / WORK)
+    return PatientStore(open_store(settings.address, private=True))
 
 
 def _refuse_raid(settings: DeploymentSettings) -> None:

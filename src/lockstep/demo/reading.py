@@ -6,7 +6,6 @@ import hashlib
 
 from lockstep.demo.proof import Contents
 from lockstep.demo.servers import Servers
-from lockstep.objects.pages import pages
 from lockstep.objects.retry import retrying
 from lockstep.objects.transfer import Stop, in_parallel
 from lockstep.postgres.writing import open_writing_session
@@ -25,7 +24,7 @@ def read_contents(servers: Servers, *, listener: Listener) -> Contents:
     with open_writing_session(servers.database) as session:
         rows, named = session.rows_as_text(), session.texts(_KEYS)
     bucket = servers.open_bucket()
-    keys = [info.key for page in pages(bucket) for info in page]
+    keys = [info.key for page in bucket.list() for info in page]
     objects: dict[str, str] = {}
 
     def read(key: str) -> tuple[str, str]:

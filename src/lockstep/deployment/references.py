@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Generator, Mapping, Sequence
 
 from lockstep.errors import ProfileInvalid
 from lockstep.model.objects import ObjectInfo
-from lockstep.objects.pages import pages
 from lockstep.objects.store import ObjectStore
 
 REFERENCE_COLUMNS = ("store", "key", "size", "etag", "sha256")
@@ -51,7 +48,7 @@ def listed_references(stores: Mapping[str, ObjectStore]) -> Generator[bytes, Non
     """Every object of the stores as CSV blocks, a block a page of the listing; the generator returns how many there were."""
     count = 0
     for name, store in stores.items():
-        for page in pages(store):
+        for page in store.list():
             count += len(page)
             yield _as_csv(name, page)
     return count
@@ -71,9 +68,12 @@ def _faults(columns: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _as_csv(name: str, page: Sequence[ObjectInfo]) -> bytes:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows((name, each.key, each.size, each.etag, None) for each in page)
-    return out.getvalue().encode()
+    return "".join(f"{_quoted(name)},{_quoted(each.key)},{each.size},{_quoted(each.etag)},\n" for each in page).encode()
+
+
+def _quoted(text: str | None) -> str:
+    """Every text in quotes, since the csv module leaves a lone carriage return without; NULL is an empty field."""
+    return "" if text is None else '"' + text.replace('"', '""') + '"'
 
 
 def _one_line(query: str) -> str:

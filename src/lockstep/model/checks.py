@@ -32,7 +32,7 @@ def decide_why_wrong(received: Received, wanted: Wanted) -> WhyMissing | None:
         return "wrong_size"
     if received.etag_is_md5 and is_md5(received.announced_etag) and received.md5 != received.announced_etag:
         return "wrong_checksum"
-    if wanted.etag is not None and wanted.etag not in {received.announced_etag, received.md5}:
+    if wanted.etag is not None and wanted.etag.lower() not in {(received.announced_etag or "").lower(), received.md5}:
         return "wrong_checksum"
     if wanted.sha256 is not None and received.sha256 != wanted.sha256:
         return "wrong_checksum"

@@ -8,9 +8,10 @@ from typing import Literal
 
 from lockstep.model.objects import ObjectAttributes
 
-WhyMissing = Literal["lost", "purged", "wrong_size", "wrong_checksum"]
+WhyMissing = Literal["lost", "purged", "wrong_size", "wrong_checksum", "refused"]
 """Why a referenced object is not in a snapshot: not in the store, nor anywhere else that was asked; the same, but its row has gone from
-the live database since; there with another size, or with other bytes than the store or the metadata announce."""
+the live database since; there with another size, or with other bytes than the store or the metadata announce. On the way
+out only: the target store cannot hold an object under this key."""
 
 MISMATCHED: frozenset[WhyMissing] = frozenset({"wrong_size", "wrong_checksum"})
 """The reasons that mean: something is there, but not what the metadata says."""

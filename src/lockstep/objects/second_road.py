@@ -8,6 +8,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
@@ -32,6 +33,7 @@ from lockstep.objects.failures import Place
 from lockstep.objects.keys import Span, spans_in_directory_order, spans_in_key_order
 from lockstep.objects.limits import HTTP
 from lockstep.objects.listing import is_truncated_without_token, parse_page
+from lockstep.objects.retry import retrying
 from lockstep.objects.store import RequestCounter
 
 _CREDENTIAL_ERRORS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError, SSOError)
@@ -242,9 +244,8 @@ class SecondRoad:
     def _span(self, prefix: str, span: Span) -> Iterator[list[ObjectInfo]]:
         where = {} if span.start_after is None else {"StartAfter": span.start_after}
         while True:
-            self._requests.add("list")
-            with self.errors(None):
-                answer = self.client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, EncodingType="url", **where)
+            # Patience belongs here: only the token goes on where a failed page was, since not every service lists in the order of keys.
+            answer = retrying(partial(self._ask_for_page, prefix, where), on_retry=lambda *_: self._requests.add("retried"))
             if "seaweedfs" in answer["ResponseMetadata"].get("HTTPHeaders", {}).get("server", "").lower():
                 self._spans = spans_in_directory_order
             try:
@@ -258,6 +259,11 @@ class SecondRoad:
             if following == where:
                 raise StoreUnreachable(f"the listing of {self.place.url} does not advance", hint="Look at the server's log.")
             where = following
+
+    def _ask_for_page(self, prefix: str, where: dict[str, str]) -> dict[str, Any]:
+        self._requests.add("list")
+        with self.errors(None):
+            return self.client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, EncodingType="url", **where)  # type: ignore[no-any-return]
 
     def _note_order(self, objects: list[ObjectInfo], previous: str) -> str:
         """The last key of a page; notes when the service does not list in the order of the keys' bytes."""

@@ -66,7 +66,8 @@ class ObjectStore(Protocol):
     Keys are text as the store has it: any Unicode, never normalised, relative to the prefix of the address.
     Errors, of every method: StoreUnreachable (network, 5xx, timeouts; worth a retry), StoreBusy (503 SlowDown, 429; worth a retry,
     more slowly), PermissionMissing (403), BucketNotFound, KeyRefused (the store cannot hold such a key), DiskFailed (local).
-    Transient errors are not retried here but by the callers (`retry.py`), which count them.
+    Transient errors are not retried here but by the callers (`retry.py`), which count them; of a listing each page is, since nobody else
+    could go on where it failed.
     """
 
     @property

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeAlias, TypeVar
 
 from lockstep.model.pacing import Pace, PaceLimits, decide_pace
@@ -80,9 +80,9 @@ class Pacer:
     """How many workers may be at work; looked at about once a second, and told by anybody when a store is busy."""
 
     def __init__(self, limits: TransferLimits) -> None:
-        self._limits = limits.pace
-        self._fixed = limits.threads is not None
-        self._pace = Pace(limits.threads if limits.threads is not None else limits.pace.first)
+        fixed = limits.threads
+        self._limits = limits.pace if fixed is None else replace(limits.pace, first=fixed, most=fixed, least=min(fixed, limits.pace.least))
+        self._pace = Pace(self._limits.first)
         self._busy = threading.Event()
         self._looked, self._done = time.monotonic(), 0
 
@@ -103,8 +103,7 @@ class Pacer:
             rate, busy = self._done / (now - self._looked), self._busy.is_set()
             self._busy.clear()
             self._looked, self._done = now, 0
-            if busy or not self._fixed:
-                self._pace = decide_pace(self._pace, rate=rate, busy=busy, limits=self._limits)
+            self._pace = decide_pace(self._pace, rate=rate, busy=busy, limits=self._limits)
 
 
 def in_parallel(

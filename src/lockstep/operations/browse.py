@@ -12,7 +12,7 @@ from lockstep.model.results import SnapshotObject
 from lockstep.objects.store import ObjectStore
 from lockstep.operations.work import work_directory
 from lockstep.repository.drills import last_proven
-from lockstep.repository.history import all_segments, references_file
+from lockstep.repository.history import readable_segments, references_file
 from lockstep.repository.manifest import Manifest
 from lockstep.repository.repository import Repository, open_repository
 from lockstep.tables import inventory, plans, references
@@ -76,4 +76,4 @@ def load_references(repository: Repository, manifest: Manifest, tables: Tables, 
     """
     chain = [repository.local_copy(references_file(link), work) for link in repository.chain(manifest)]
     references.replay(tables, chain, into="named")
-    inventory.create(tables, [repository.local_copy(entry, work) for entry in all_segments(repository)])
+    inventory.create(tables, readable_segments(repository, work))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from lockstep.errors import KeyRefused, MissingObjects, ObjectNotFound, StoreBusy, StoreUnreachable
 from lockstep.model.inventory import InventoryEntry, MissingObject, Wanted, WhyMissing
 from lockstep.objects.retry import PATIENT, retrying
-from lockstep.objects.store import ObjectStore
+from lockstep.objects.store import Body, ObjectStore
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits, in_parallel
 from lockstep.progress import Listener, Note, StageAdvanced
 from lockstep.repository.journal import Journal
@@ -83,28 +83,37 @@ class Copier:
                 return self._missing(wanted, wrong.why)
 
     def _fetched(self, wanted: Wanted, pacer: Pacer) -> InventoryEntry:
-        for attempt in range(1, TRIES_OF_WRONG_BYTES + 1):
+        attempt = 1
+        while True:
             try:
                 return self._with_retries(wanted, pacer)
-            except KeyRefused:
+            except KeyRefused:  # something is in the way of its own key in the repository
                 if wanted.odd:
                     raise
-                return self._with_retries(replace(wanted, odd=True), pacer)
+                wanted = replace(wanted, odd=True)
             except WrongBytes as wrong:
-                store = self.stores[wanted.store]
-                if wrong.why == "wrong_checksum" and wanted.store not in self.other_etags and not store.etag_is_md5(wanted.key):
-                    self.other_etags.add(wanted.store)  # from here on the whole store is believed by length and TLS alone
-                elif attempt == TRIES_OF_WRONG_BYTES or wrong.why == "wrong_size":
+                if self._learns_other_etags(wanted, wrong):
+                    continue
+                if attempt == TRIES_OF_WRONG_BYTES or wrong.why == "wrong_size":
                     raise
-                store.requests.add("retried")
-        raise AssertionError("unreachable")
+                attempt += 1
+                self.stores[wanted.store].requests.add("retried")
+
+    def _learns_other_etags(self, wanted: Wanted, wrong: WrongBytes) -> bool:
+        """True once a store: when it turns out that its ETags are no MD5; from then on length and TLS must do."""
+        if wrong.why != "wrong_checksum" or wanted.store in self.other_etags:
+            return False
+        if retrying(lambda: self.stores[wanted.store].etag_is_md5(wanted.key), stop=self.stop):
+            return False
+        self.other_etags.add(wanted.store)
+        return True
 
     def _with_retries(self, wanted: Wanted, pacer: Pacer) -> InventoryEntry:
         store = self.stores[wanted.store]
 
         def once() -> InventoryEntry:
             trusted = wanted.store not in self.other_etags
-            body = store.read(wanted.found_key or wanted.key, version=wanted.found_version)
+            body = self._opened(store, wanted)
             return save_object(self.repository.store, wanted, body, limits=self.limits, work=self.tables.directory, etag_is_md5=trusted)
 
         def on_retry(error: StoreUnreachable, delay: float) -> None:
@@ -114,6 +123,12 @@ class Copier:
             self.listener(Note(f"{error.message}; trying again in {delay:.1f} s", level="debug"))
 
         return retrying(once, policy=PATIENT, on_retry=on_retry, stop=self.stop)
+
+    def _opened(self, store: ObjectStore, wanted: Wanted) -> Body:
+        try:
+            return store.read(wanted.found_key or wanted.key, version=wanted.found_version)
+        except KeyRefused as error:  # a store that cannot hold such a key does not hold it
+            raise ObjectNotFound(error.message, hint=error.hint) from error
 
     def _missing(self, wanted: Wanted, why: WhyMissing) -> MissingObject:
         if self.fail_fast:

@@ -10,7 +10,6 @@ from lockstep.errors import RepositoryInvalid, StoreBusy, StoreUnreachable
 from lockstep.model.drill import Amounts, decide_share, reckon_seconds
 from lockstep.model.inventory import InventoryEntry
 from lockstep.objects.checksums import Checker
-from lockstep.objects.pages import pages
 from lockstep.objects.retry import PATIENT, retrying
 from lockstep.objects.transfer import Pacer, Stop, TransferLimits, in_parallel
 from lockstep.operations.browse import load_references
@@ -69,7 +68,7 @@ class ObjectsDrill:
     def _look(self, finding: Finding) -> None:
         drills.begin_places(self.tables)
         for prefix in (*(own_path(store, "") for store in self.manifest.stores), ODD):
-            for page in pages(self.repository.store, prefix, stop=self.stop):
+            for page in self.repository.store.list(prefix):
                 drills.add_places(self.tables, page)
         wrong = drills.find_wrong_places(self.tables)
         for count, what in ((wrong.gone, "gone from the repository"), (wrong.wrong_size, "in the repository with another size")):

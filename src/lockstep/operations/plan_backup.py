@@ -9,7 +9,7 @@ from lockstep.objects.store import ObjectStore
 from lockstep.operations.backup_options import BackupOptions
 from lockstep.operations.work import work_directory
 from lockstep.postgres.connection import open_database
-from lockstep.repository.history import all_segments
+from lockstep.repository.history import readable_segments
 from lockstep.repository.repository import open_repository
 from lockstep.tables import inventory, plans, references
 from lockstep.tables.engine import Tables
@@ -24,7 +24,7 @@ def plan_backup(deployment: Deployment, repository_store: ObjectStore, *, option
         tables = Tables(work)
         try:
             repository = open_repository(repository_store)
-            segments = [repository.local_copy(entry, work) for entry in all_segments(repository)]
+            segments = readable_segments(repository, work)
         except RepositoryNotFound:
             segments = []
         try:

@@ -19,7 +19,7 @@ from lockstep.operations.audit import AuditOptions, audit
 from lockstep.operations.uploading import STAGE, Uploader
 from lockstep.operations.work import work_directory
 from lockstep.progress import SILENT, Listener, StageEnded, StageStarted
-from lockstep.repository.history import all_segments
+from lockstep.repository.history import readable_segments
 from lockstep.repository.repository import open_repository
 from lockstep.tables import inventory, restores
 from lockstep.tables.engine import Tables
@@ -108,7 +108,7 @@ def _prepare(
     repository = open_repository(repository_store)
     findings = tables.directory / "findings.jsonl"
     audit(deployment, options=AuditOptions(findings, None, options.limits, options.temporary), listener=listener, stop=stop)
-    inventory.create(tables, [repository.local_copy(entry, tables.directory) for entry in all_segments(repository)])
+    inventory.create(tables, readable_segments(repository, tables.directory))
     lines = _read(findings)
     restores.create_broken(tables)
     while batch := list(islice(lines, _BATCH)):

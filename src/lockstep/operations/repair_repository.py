@@ -20,7 +20,7 @@ from lockstep.operations.repair import SHOWN, RepairOptions
 from lockstep.operations.verify import VerifyOptions, verify
 from lockstep.operations.work import work_directory
 from lockstep.progress import SILENT, Listener, StageAdvanced, StageEnded, StageStarted
-from lockstep.repository.history import all_segments
+from lockstep.repository.history import readable_segments
 from lockstep.repository.locks import writer_lock
 from lockstep.repository.pool import WrongBytes, replace_object
 from lockstep.repository.repository import Repository, open_repository
@@ -84,7 +84,7 @@ def _prepare(repository: Repository, tables: Tables, options: RepairOptions, lis
         findings = (each for each in found.findings() if each.key is not None and each.store is not None)
         while batch := list(islice(findings, _BATCH)):
             restores.add_broken_places(tables, [_named(each) for each in batch])
-    inventory.create(tables, [repository.local_copy(entry, tables.directory) for entry in all_segments(repository)])
+    inventory.create(tables, readable_segments(repository, tables.directory))
     return restores.plan_broken_places(tables)
 
 

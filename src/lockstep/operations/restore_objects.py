@@ -9,7 +9,6 @@ from pathlib import Path
 
 from lockstep.errors import BucketNotFound, ConfigurationError
 from lockstep.model.results import RestoredObjects
-from lockstep.objects.pages import pages
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, TransferLimits
 from lockstep.operations.browse import load_references
@@ -105,5 +104,5 @@ class ObjectsRestore:
 
     def _list_present(self, *, skip: bool) -> None:
         for name, store in self.stores.items():
-            for page in () if skip else pages(store, self.options.prefix, stop=self.stop):
+            for page in () if skip else store.list(self.options.prefix):
                 restores.add_present(self.tables, name, page)

@@ -30,8 +30,8 @@ class Task(Generic[Result]):
             raise self.error
         return self._result
 
-    def join(self, seconds: float) -> None:
-        """Wait for the end, but not for long."""
+    def join(self, seconds: float | None) -> None:
+        """Wait for the end, at the longest for so long."""
         self._ended.wait(seconds)
 
     def _run(self) -> None:
@@ -72,7 +72,9 @@ class Together:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is None:
             for task in self._tasks:
-                task.result()
+                task.join(None)
+            if self._first:
+                raise self._first[0]
             return
         first = self._first[0] if self._first else error  # what fails from here on only follows from it
         self._stop.set()

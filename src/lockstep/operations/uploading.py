@@ -6,9 +6,18 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from lockstep.errors import ObjectExists, ObjectNotFound, RepositoryInvalid, StoreBusy, StoreUnreachable
+from lockstep.errors import (
+    DiskFailed,
+    KeyRefused,
+    ObjectExists,
+    ObjectNotFound,
+    PermissionMissing,
+    RepositoryInvalid,
+    StoreBusy,
+    StoreUnreachable,
+)
 from lockstep.model.inventory import InventoryEntry, MissingObject, attributes_from_text
-from lockstep.model.objects import ObjectInfo, is_md5
+from lockstep.model.objects import ObjectAttributes, ObjectInfo, is_md5
 from lockstep.objects.retry import PATIENT, retrying
 from lockstep.objects.store import Body, ObjectStore
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits, in_parallel
@@ -93,11 +102,12 @@ class Uploader:
             try:
                 attempt = _Attempt(entry, present)
                 return retrying(lambda: self._settle(store, attempt), policy=PATIENT, on_retry=on_retry, stop=self.stop)
-            except (Damaged, RepositoryInvalid, ObjectNotFound) as error:
-                self.listener(
-                    Note(f"the repository's object '{entry.key}' is {'gone' if isinstance(error, ObjectNotFound) else 'damaged'}")
-                )
+            except Damaged as error:
+                self.listener(Note(f"the repository's object {entry.key!r} is {error}", level="warning"))
                 return MissingObject(entry.store, entry.key, entry.size, "lost")
+            except KeyRefused as error:
+                self.listener(Note(error.message, level="warning"))
+                return MissingObject(entry.store, entry.key, entry.size, "refused")
 
     def _settle(self, store: ObjectStore, attempt: _Attempt) -> Uploaded:
         entry, present = attempt.entry, attempt.present
@@ -107,7 +117,9 @@ class Uploader:
             if self._is_right(store, entry, present):
                 return Uploaded(already_there=1)
             if not self.overwrite:
-                return Uploaded(different=1)
+                present = _asked(store, entry.key)
+                if present is not None:
+                    return Uploaded(different=1)
         try:
             self._put(store, attempt, overwrite=present is not None or attempt.arrived_wrong)
         except ObjectExists:  # stored by somebody meanwhile, or by a request of ours whose answer was lost
@@ -121,14 +133,16 @@ class Uploader:
             return False
         if is_md5(entry.etag) and present.etag == entry.etag:
             return True
-        return self._read_back(store, entry)
+        try:
+            return self._read_back(store, entry)
+        except ObjectNotFound:  # listed, and not there: a listing is no proof
+            return False
 
     def _put(self, store: ObjectStore, attempt: _Attempt, *, overwrite: bool) -> None:
         entry = attempt.entry
-        body = read_object(self.repository.store, entry)
-        attributes = attributes_from_text(entry.attributes)
+        body, attributes = self._opened(entry)
         if entry.size <= self.limits.whole_up_to:
-            data = body.bytes()
+            data = _all_of(body)
             _check(entry, len(data), hashlib.sha256(data).hexdigest())
             etag = store.write(entry.key, data, attributes=attributes, overwrite=overwrite)
             proven = is_md5(etag) and etag == hashlib.md5(data, usedforsecurity=False).hexdigest()
@@ -142,12 +156,25 @@ class Uploader:
                 hint="Check the store, then run the same command again.",
             )
 
+    def _opened(self, entry: InventoryEntry) -> tuple[Body, ObjectAttributes]:
+        try:
+            return read_object(self.repository.store, entry), attributes_from_text(entry.attributes)
+        except ObjectNotFound as error:
+            raise Damaged("gone") from error
+        except (RepositoryInvalid, DiskFailed, PermissionMissing, KeyRefused) as error:
+            raise Damaged(f"not readable: {error.message}") from error
+        except (ValueError, TypeError) as error:
+            raise Damaged("recorded with attributes that lockstep never wrote") from error
+
     def _checked(self, entry: InventoryEntry, body: Body) -> Iterator[bytes]:
         hashing, size = hashlib.sha256(), 0
-        for chunk in body.chunks(self.limits.chunk):
-            hashing.update(chunk)
-            size += len(chunk)
-            yield chunk
+        try:
+            for chunk in body.chunks(self.limits.chunk):
+                hashing.update(chunk)
+                size += len(chunk)
+                yield chunk
+        except DiskFailed as error:
+            raise Damaged(f"not readable: {error.message}") from error
         _check(entry, size, hashing.hexdigest())  # raising here keeps the object from appearing
 
     def _read_back(self, store: ObjectStore, entry: InventoryEntry) -> bool:
@@ -157,9 +184,16 @@ class Uploader:
         return hashing.hexdigest() == entry.sha256
 
 
+def _all_of(body: Body) -> bytes:
+    try:
+        return body.bytes()
+    except DiskFailed as error:
+        raise Damaged(f"not readable: {error.message}") from error
+
+
 def _check(entry: InventoryEntry, size: int, sha256: str) -> None:
     if size != entry.size or sha256 != entry.sha256:
-        raise Damaged(entry.key)
+        raise Damaged("damaged: its bytes are not those that were recorded")
 
 
 def _asked(store: ObjectStore, key: str) -> ObjectInfo | None:

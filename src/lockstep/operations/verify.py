@@ -11,7 +11,6 @@ from pathlib import Path
 from lockstep.errors import ObjectNotFound, RepositoryInvalid
 from lockstep.model.findings import Checked, Depth, Finding
 from lockstep.model.snapshots import SnapshotId, SnapshotTime, select_snapshot
-from lockstep.objects.pages import pages
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, TransferLimits
 from lockstep.operations.verify_files import VerifiedFiles, files_of, verify_files
@@ -79,7 +78,7 @@ def verify(
     structure = read_structure(store, stop=stop)
     chosen = _chosen(structure, options, now=now, zone=zone)
     record, spoilt = read_record(store, structure.repository)
-    spoilt += judge_drills(store, stop=stop) if chosen is None else []
+    spoilt += judge_drills(store) if chosen is None else []
     with work_directory(options.temporary) as work:
         run = _Run(store, structure, chosen, options, work, listener, stop)
         tables = Tables(work / "tables") if options.depth != "quick" else None
@@ -187,7 +186,7 @@ class _Run:
         """Segments that no manifest names, for when one is lost: it may have named them. Nothing vouches for their bytes."""
         named = {entry.path for manifest in self.structure.manifests.values() for entry in manifest.inventory}
         repository, found = Repository(self.store, self.structure.repository), []
-        for page in pages(self.store, layout.INVENTORY, stop=self.stop):
+        for page in self.store.list(layout.INVENTORY):
             for info in page:
                 if layout.is_segment(info.key) and info.key not in named:
                     try:

@@ -12,9 +12,7 @@ from typing import Any
 
 from lockstep.errors import LockstepError
 from lockstep.model.findings import Depth, Finding
-from lockstep.objects.pages import pages
 from lockstep.objects.store import ObjectStore
-from lockstep.objects.transfer import Stop
 from lockstep.operations.verify_structure import read_sealed
 from lockstep.progress import Listener, Note
 from lockstep.repository.drills import DRILLS
@@ -89,9 +87,9 @@ def read_record(store: ObjectStore, repository: str) -> tuple[Record, list[Findi
     return Record(repository, _tables(newest.get("sound")), _tables(newest.get("rounds"))), findings
 
 
-def judge_drills(store: ObjectStore, *, stop: Stop) -> list[Finding]:
+def judge_drills(store: ObjectStore) -> list[Finding]:
     """What is wrong with the records of drills, each by its own seal. One that is gone is not missed: nothing names them."""
-    paths = [info.key for page in pages(store, DRILLS, stop=stop) for info in page]
+    paths = [info.key for page in store.list(DRILLS) for info in page]
     return [fault for path in paths if (fault := read_sealed(store, path)[1]) is not None]
 
 

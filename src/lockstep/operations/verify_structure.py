@@ -12,7 +12,6 @@ from typing import Any
 from lockstep.errors import DiskFailed, KeyRefused, ObjectNotFound, PermissionMissing, RepositoryInvalid
 from lockstep.model.findings import Finding, FindingKind
 from lockstep.model.snapshots import SnapshotId
-from lockstep.objects.pages import pages
 from lockstep.objects.retry import retrying
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, in_parallel
@@ -66,7 +65,7 @@ def read_structure(store: ObjectStore, *, stop: Stop) -> Structure:
     if isinstance(marker, Finding) and marker.kind == "missing" and not looks_used(store):
         open_repository(store)  # says so
     head = _read(store, layout.HEAD)  # before the manifests: a backup that commits meanwhile makes it older than they are, never newer
-    snapshots = _snapshot_ids(store, stop)
+    snapshots = _snapshot_ids(store)
     seen = {each.snapshot: each for each in _read_manifests(store, snapshots, stop)}
     identity, findings = _judge_marker(store, marker, seen, snapshots)
     manifests: dict[SnapshotId, Manifest] = {}
@@ -120,8 +119,8 @@ def _about(snapshot: str, kind: FindingKind, detail: str) -> Finding:
     return Finding(kind, layout.manifest_path(SnapshotId(snapshot)), None, (snapshot,), detail)
 
 
-def _snapshot_ids(store: ObjectStore, stop: Stop) -> tuple[SnapshotId, ...]:
-    found = (layout.snapshot_of_manifest(info.key) for page in pages(store, layout.SNAPSHOTS, stop=stop) for info in page)
+def _snapshot_ids(store: ObjectStore) -> tuple[SnapshotId, ...]:
+    found = (layout.snapshot_of_manifest(info.key) for page in store.list(layout.SNAPSHOTS) for info in page)
     return tuple(sorted(snapshot for snapshot in found if snapshot is not None))
 
 

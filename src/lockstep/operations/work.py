@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +12,9 @@ from pathlib import Path
 
 from lockstep.errors import DiskFailed
 
-_NAME = re.compile(r"lockstep-(\d+)-")
+PREFIX = "lockstep-work-"
+MARKER = ".lockstep-work"
+"""A file in each work directory, locked while its owner lives: only a directory with a free one is a leftover."""
 
 
 @contextmanager
@@ -23,7 +25,9 @@ def work_directory(parent: Path | None) -> Iterator[Path]:
     """
     try:
         _remove_leftovers(Path(parent or tempfile.gettempdir()))
-        directory = Path(tempfile.mkdtemp(prefix=f"lockstep-{os.getpid()}-", dir=parent))
+        directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        marker = os.open(directory / MARKER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(marker, fcntl.LOCK_EX)
     except OSError as error:
         place = parent or tempfile.gettempdir()
         raise DiskFailed(
@@ -33,21 +37,16 @@ def work_directory(parent: Path | None) -> Iterator[Path]:
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+        os.close(marker)
 
 
 def _remove_leftovers(parent: Path) -> None:
-    for found in parent.glob("lockstep-*"):
-        owner = _NAME.match(found.name)
-        with suppress(OSError):
-            if owner and found.stat().st_uid == os.getuid() and not _is_alive(int(owner[1])):
-                shutil.rmtree(found, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
+    for found in parent.glob(f"{PREFIX}*/{MARKER}"):
+        with suppress(OSError):  # not ours, or gone meanwhile
+            marker = os.open(found, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                if os.fstat(marker).st_uid == os.getuid():
+                    fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(found.parent, ignore_errors=True)
+            finally:
+                os.close(marker)

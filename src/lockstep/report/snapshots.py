@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from lockstep.report.units import as_bytes, as_count
+from lockstep.report.units import as_bytes, as_count, as_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def _cells(row: SnapshotRow) -> tuple[str, ...]:
         as_count(row.new),
         as_count(row.missing),
         f"{row.proven:%Y-%m-%d}" if row.proven else "never",
-        row.tag or "",
+        as_plain(row.tag or ""),
     )
 
 

@@ -54,5 +54,10 @@ def as_share(part: float, whole: float) -> str:
     return f"{min(int(100 * part / whole), 99)} %"
 
 
+def as_plain(text: str) -> str:
+    """A text of somebody's on one line, without what a terminal would obey."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def _decimals(value: float) -> int:
     return 2 if value < 9.995 else 1 if value < 99.95 else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,10 +63,29 @@ def read_history(repository: Repository, *, listener: Listener) -> History:
 
 
 def all_segments(repository: Repository) -> list[FileEntry]:
-    """The segments of the inventory that manifests name and that are there, for readers: what a running backup adds does not count."""
-    named = {entry.path: entry for manifest in repository.manifests() for entry in manifest.inventory}
-    present = {info.key for page in repository.store.list(layout.INVENTORY) for info in page}
-    return [entry for path, entry in sorted(named.items()) if path in present]
+    """The segments of the inventory that manifests name and that are there, for readers: what a running backup adds does not count.
+
+    When a manifest cannot be read, all other segments that are there count too, since some of them are what it named.
+    """
+    named: dict[str, FileEntry] = {}
+    unreadable = False
+    for snapshot in repository.snapshot_ids():
+        try:
+            named |= {entry.path: entry for entry in repository.manifest(snapshot).inventory}
+        except RepositoryInvalid:
+            unreadable = True
+    present = {info.key for page in repository.store.list(layout.INVENTORY) for info in page if layout.is_segment(info.key)}
+    found = [entry for path, entry in sorted(named.items()) if path in present]
+    return [*found, *(repository.describe(path) for path in sorted(present - named.keys()))] if unreadable else found
+
+
+def readable_segments(repository: Repository, work: Path) -> list[Path]:
+    """Local copies of all segments, for readers; a damaged one is left out, and what it recorded counts as lost."""
+    found = []
+    for entry in all_segments(repository):
+        with suppress(RepositoryInvalid):
+            found.append(repository.local_copy(entry, work))
+    return found
 
 
 def inventory_files(repository: Repository, history: History, work: Path, *, listener: Listener) -> list[Path]:

@@ -64,11 +64,15 @@ class Repository:
         return named if isinstance(named, str) and is_snapshot_id(named) else None
 
     def select(self, wanted: str, *, now: datetime, zone: tzinfo) -> Manifest:
-        """The manifest of the snapshot that a person means. Raises SnapshotNotFound."""
-        manifests = self.manifests()
-        times = [SnapshotTime(SnapshotId(each.snapshot), each.created) for each in manifests]
-        chosen = select_snapshot(wanted, times, now=now, zone=zone)
-        return next(each for each in manifests if each.snapshot == chosen)
+        """The manifest of the snapshot that a person means. Raises SnapshotNotFound, or RepositoryInvalid when just that one is damaged."""
+        times = [SnapshotTime(snapshot, self._created(snapshot)) for snapshot in self.snapshot_ids()]
+        return self.manifest(select_snapshot(wanted, times, now=now, zone=zone))
+
+    def _created(self, snapshot: SnapshotId) -> datetime:
+        try:
+            return self.manifest(snapshot).created
+        except (RepositoryInvalid, ObjectNotFound):  # its name still tells the second
+            return datetime.strptime(snapshot[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
     def chain(self, manifest: Manifest) -> list[Manifest]:
         """The snapshots whose references must be replayed to get those of this one, oldest (a full list) first."""

@@ -13,7 +13,7 @@ from support.tiny_command import COMMANDS as SMALL_COMMANDS
 ALL = (*COMMANDS, *SMALL_COMMANDS)
 
 # Flags that mean something else here than the same flag elsewhere: a variable or a key that is set for the others must not reach them.
-NAMED_APART = {("drill", "database"): "scratch_database"}
+NAMED_APART = {("drill", "database"): "scratch_database", ("repair", "repository"): "in_repository"}
 
 
 def options_of(command: Any) -> list[TyperOption]:

@@ -140,7 +140,7 @@ def test_references_of_a_bucket_are_listed() -> None:
     place = Deployment(DatabaseAddress(), {"main": MemoryStore()}, "bucket")
     place.stores["main"].write("a", b"1")
     bound = bind_profile(place, Database())
-    assert b"".join(reference_blocks(place, bound, Database())).startswith(b"main,a,1,")
+    assert b"".join(reference_blocks(place, bound, Database())).startswith(b'"main","a",1,')
 
 
 def bound_with(explain_query: str | None) -> BoundProfile:

@@ -39,7 +39,10 @@ class Deployment:
 
     def add(self, first: int, count: int, size: int) -> None:
         """Blocks number `first` and on: the objects first, then the rows."""
-        ids = [UUID(bytes=hashlib.md5(f"{self.bucket}{number}".encode(), usedforsecurity=False).digest()) for number in range(first, first + count)]
+        ids = [
+            UUID(bytes=hashlib.md5(f"{self.bucket}{number}".encode(), usedforsecurity=False).digest())
+            for number in range(first, first + count)
+        ]
         client = S3Store(
             self.bucket,
             endpoint=self.store.endpoint_url,
@@ -50,7 +53,11 @@ class Deployment:
         )
         contents = os.urandom(size + count)
         with ThreadPoolExecutor(16) as pool:
-            list(pool.map(lambda numbered: obstore.put(client, f"Bench/{numbered[1]}", contents[numbered[0] : numbered[0] + size]), enumerate(ids)))
+            list(
+                pool.map(
+                    lambda numbered: obstore.put(client, f"Bench/{numbered[1]}", contents[numbered[0] : numbered[0] + size]), enumerate(ids)
+                )
+            )
         with psycopg.connect(self.conninfo) as connection, connection.cursor().copy(_BLOCK) as copy:
             for block in ids:
                 copy.write_row((block, 1, 1, size, "2026-01-01", 1))

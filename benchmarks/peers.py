@@ -44,7 +44,15 @@ def rclone(deployment: Deployment, target: Path, *, pg_dump: str) -> Peer:
 
 def s5cmd(deployment: Deployment, target: Path, *, pg_dump: str) -> Peer:
     """s5cmd sync with its own default of 256 workers, or fewer."""
-    words = [str(BIN / "s5cmd"), "--numworkers=64", "--log=error", "sync", "--size-only", f"s3://{deployment.bucket}/*", f"{target / 's5cmd'}/"]
+    words = [
+        str(BIN / "s5cmd"),
+        "--numworkers=64",
+        "--log=error",
+        "sync",
+        "--size-only",
+        f"s3://{deployment.bucket}/*",
+        f"{target / 's5cmd'}/",
+    ]
     return Peer("s5cmd", "--numworkers=64 sync --size-only", f"{_dump(deployment, target, pg_dump, 's5cmd')} && {shlex.join(words)}")
 
 

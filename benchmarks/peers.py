@@ -35,7 +35,7 @@ def manual(deployment: Deployment, target: Path, *, pg_dump: str) -> Peer:
 
 
 def rclone(deployment: Deployment, target: Path, *, pg_dump: str) -> Peer:
-    """rclone sync, with the options that its manual names for many small objects."""
+    """The sync of rclone, with the options that its manual names for many small objects."""
     remote = f":s3,provider=Other,env_auth=true,endpoint='{deployment.store.endpoint_url}':{deployment.bucket}"
     options = ["--transfers=64", "--checkers=64", "--fast-list", "--s3-no-head-object", "--no-update-modtime", "--size-only", "--quiet"]
     sync = shlex.join([str(BIN / "rclone"), "sync", remote, str(target / "rclone"), *options])
@@ -43,7 +43,7 @@ def rclone(deployment: Deployment, target: Path, *, pg_dump: str) -> Peer:
 
 
 def s5cmd(deployment: Deployment, target: Path, *, pg_dump: str) -> Peer:
-    """s5cmd sync with its own default of 256 workers, or fewer."""
+    """The sync of s5cmd, with its own default of 256 workers, or fewer."""
     words = [
         str(BIN / "s5cmd"),
         "--numworkers=64",
@@ -62,5 +62,5 @@ def bare_dump(deployment: Deployment, target: Path, *, pg_dump: str) -> Peer:
 
 
 def _dump(deployment: Deployment, target: Path, pg_dump: str, name: str) -> str:
-    directory = target / name
-    return f"mkdir -p {shlex.quote(str(directory))} && {shlex.join([pg_dump, '-Fc', '-f', str(target / f'{name}.dump'), '-d', deployment.conninfo])}"
+    make = shlex.join(["mkdir", "-p", str(target / name)])
+    return f"{make} && {shlex.join([pg_dump, '-Fc', '-f', str(target / f'{name}.dump'), '-d', deployment.conninfo])}"

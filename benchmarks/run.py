@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import shutil
 import statistics
@@ -104,13 +105,14 @@ def as_table(case: Case, made: Sequence[peers.Peer], seen: dict[str, list[Measur
 
 def as_page(tables: Sequence[str]) -> str:
     """The page of the documentation."""
+    made_with = f"lockstep {__version__}, {datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {os.cpu_count()} cores."
     head = [
         "# Benchmarks",
         "",
-        "Made by `make bench`: real PostgreSQL and SeaweedFS on the same machine as the tools, all in turn, several rounds; the median of each,",
-        "and the median of the ratios pair by pair. Memory is that of the whole process tree. Every peer's database is dumped with it.",
+        "Made by `make bench`: real PostgreSQL and SeaweedFS on the same machine as the tools, all in turn, several rounds; the median of",
+        "each, and the median of the ratios pair by pair. Memory is that of the whole process tree. Every peer dumps the database too.",
         "",
-        f"lockstep {__version__}, {datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {platform.system()} {platform.machine()}.",
+        made_with,
         "",
     ]
     return "\n".join([*head, *tables])

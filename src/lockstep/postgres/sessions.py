@@ -28,6 +28,15 @@ _NO_TIMEOUTS = {
     "idle_session_timeout": 140000,  # since version 14
     "transaction_timeout": 170000,  # since version 17
 }
+# What a database, a role or PGOPTIONS may set otherwise, and our sessions read or write by.
+_RELIED_ON = {
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "bytea_output": "hex",
+    "standard_conforming_strings": "on",
+    "default_transaction_read_only": "off",
+}
 # What led to the server, or belongs to one session alone. A dump is in the database's encoding unless PGCLIENTENCODING says otherwise.
 _NOT_HANDED_ON = {"service", "servicefile", "target_session_attrs", "load_balance_hosts", "passfile", "client_encoding", "replication"}
 
@@ -36,8 +45,11 @@ def open_session(conninfo: str) -> Connection:
     """Connect, in autocommit, with no timeout that could end long work. Lets psycopg's errors through."""
     connection = psycopg.connect(conninfo, autocommit=True)
     try:
-        known = [name for name, since in _NO_TIMEOUTS.items() if connection.info.server_version >= since]
-        connection.execute(sql.SQL("; ").join(sql.SQL("SET {} = 0").format(sql.Identifier(name)) for name in known))
+        settings = dict.fromkeys((name for name, since in _NO_TIMEOUTS.items() if connection.info.server_version >= since), "0")
+        assignments = [
+            sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value)) for name, value in (_RELIED_ON | settings).items()
+        ]
+        connection.execute(sql.SQL("; ").join(assignments))
     except BaseException:
         connection.close()
         raise

@@ -15,40 +15,63 @@ if TYPE_CHECKING:
     from lockstep.errors import LockstepError
     from lockstep.model.addresses import DatabaseAddress, StoreAddress
     from lockstep.objects.open import open_store
+    from lockstep.operations.audit import AuditOptions, audit
     from lockstep.operations.backup import backup
     from lockstep.operations.backup_options import BackupOptions
     from lockstep.operations.browse import find_snapshot, list_snapshots
+    from lockstep.operations.check import check
+    from lockstep.operations.drill import DrillOptions, drill
+    from lockstep.operations.repair import RepairOptions, repair
     from lockstep.operations.restore import RestoreOptions, RestoreTarget, restore
+    from lockstep.operations.verify import VerifyOptions, verify
 
 _PLACES = {
+    "AuditOptions": "lockstep.operations.audit",
     "BackupOptions": "lockstep.operations.backup_options",
     "DatabaseAddress": "lockstep.model.addresses",
     "Deployment": "lockstep.deployment.deployment",
+    "DrillOptions": "lockstep.operations.drill",
     "LockstepError": "lockstep.errors",
+    "RepairOptions": "lockstep.operations.repair",
     "RestoreOptions": "lockstep.operations.restore",
     "RestoreTarget": "lockstep.operations.restore",
     "StoreAddress": "lockstep.model.addresses",
+    "VerifyOptions": "lockstep.operations.verify",
+    "audit": "lockstep.operations.audit",
     "backup": "lockstep.operations.backup",
+    "check": "lockstep.operations.check",
+    "drill": "lockstep.operations.drill",
     "find_snapshot": "lockstep.operations.browse",
     "list_snapshots": "lockstep.operations.browse",
     "open_store": "lockstep.objects.open",
+    "repair": "lockstep.operations.repair",
     "restore": "lockstep.operations.restore",
+    "verify": "lockstep.operations.verify",
 }
 
 __all__ = [
+    "AuditOptions",
     "BackupOptions",
     "DatabaseAddress",
     "Deployment",
+    "DrillOptions",
     "LockstepError",
+    "RepairOptions",
     "RestoreOptions",
     "RestoreTarget",
     "StoreAddress",
+    "VerifyOptions",
     "__version__",
+    "audit",
     "backup",
+    "check",
+    "drill",
     "find_snapshot",
     "list_snapshots",
     "open_store",
+    "repair",
     "restore",
+    "verify",
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from lockstep.cli.composition import Session
-from lockstep.errors import ConfigurationError
+from lockstep.errors import Cancelled, ConfigurationError
 
 
 def confirm(question: str, *, yes: bool, session: Session) -> bool:
@@ -21,3 +21,15 @@ def confirm(question: str, *, yes: bool, session: Session) -> bool:
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def asks_first(*, yes: bool, session: Session) -> bool:
+    """True when a person at a terminal is to see the plan and be asked; a script that named what it wants is not."""
+    return not yes and not session.output.json and sys.stdin.isatty()
+
+
+def go_ahead(plan: str, *, session: Session) -> None:
+    """Show a plan and ask. Raises Cancelled when the person does not want it."""
+    session.screen.show_note(plan)
+    if not confirm("Go ahead?", yes=False, session=session):
+        raise Cancelled(2)

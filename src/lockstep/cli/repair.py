@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -11,13 +10,12 @@ import typer
 
 from lockstep.cli.composition import Session
 from lockstep.cli.exit_codes import ExitStatus
-from lockstep.cli.questions import confirm
+from lockstep.cli.questions import asks_first, go_ahead
 from lockstep.cli.screen import Result
 from lockstep.cli.transfer_options import Concurrency, TempDir, transfer_limits
 from lockstep.cli.wiring import open_deployment, open_repository_store, open_stores
 from lockstep.config.deployment import DeploymentSettings
 from lockstep.config.repository import RepositorySettings
-from lockstep.errors import Cancelled
 from lockstep.operations.audit_lists import check_places
 from lockstep.operations.repair import RepairOptions, plan_repair, repair
 from lockstep.operations.repair_repository import plan_repository_repair, repair_repository
@@ -50,7 +48,6 @@ def run_repair(
     check_places(list_missing)
     options = RepairOptions(list_missing, transfer_limits(concurrency), temp_dir)
     place = open_repository_store(repository)
-    asks = not yes and not session.output.json and sys.stdin.isatty()
     if in_repository:
         stores = open_stores(deployment)
         plan_it = partial(plan_repository_repair, place)
@@ -59,12 +56,10 @@ def run_repair(
         opened = open_deployment(deployment)
         plan_it = partial(plan_repair, opened, place)
         do_it = partial(repair, opened, place)
-    if dry_run or asks:
+    if dry_run or asks_first(yes=yes, session=session):
         plan = plan_it(options=options, listener=session.listener)
         if dry_run:
             return Result(report.plan_as_document(plan), report.plan_as_text(plan))
-        session.screen.show_note(report.plan_as_text(plan))
-        if plan.restorable and not confirm("Go ahead?", yes=False, session=session):
-            raise Cancelled(2)
+        go_ahead(report.plan_as_text(plan), session=session)
     result = do_it(options=options, listener=session.listener)
     return Result(report.as_document(result), report.as_text(result), ExitStatus.FINDINGS if result.still_missing else ExitStatus.DONE)

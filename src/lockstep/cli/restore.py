@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,13 +10,13 @@ import typer
 
 from lockstep.cli.composition import Session
 from lockstep.cli.exit_codes import ExitStatus
-from lockstep.cli.questions import confirm
+from lockstep.cli.questions import asks_first, go_ahead
 from lockstep.cli.screen import Result
 from lockstep.cli.transfer_options import Concurrency, SnapshotName, TempDir, transfer_limits
 from lockstep.cli.wiring import open_repository_store, open_stores
 from lockstep.config.deployment import DeploymentSettings
 from lockstep.config.repository import RepositorySettings
-from lockstep.errors import Cancelled, ConfigurationError
+from lockstep.errors import ConfigurationError
 from lockstep.operations.browse import find_snapshot
 from lockstep.operations.restore import RestoreOptions, RestoreTarget, plan_restore, restore
 from lockstep.operations.restore_database import DatabaseOptions
@@ -101,13 +100,10 @@ def run_restore(
         deployment.needed_database() if options.with_database else deployment.database,
         open_stores(deployment) if options.with_objects and manifest.stores else {},
     )
-    asks = not yes and not session.output.json and sys.stdin.isatty()
-    if dry_run or asks:
+    if dry_run or asks_first(yes=yes, session=session):
         plan = plan_restore(place, manifest, target, options=options, listener=session.listener)
         if dry_run:
             return Result(report.plan_as_document(plan), report.plan_as_text(plan))
-        session.screen.show_note(report.plan_as_text(plan))
-        if not confirm("Go ahead?", yes=False, session=session):
-            raise Cancelled(2)
+        go_ahead(report.plan_as_text(plan), session=session)
     result = restore(place, manifest, target, options=options, listener=session.listener)
     return Result(report.as_document(result), report.as_text(result), ExitStatus.DONE if result.consistent else ExitStatus.FINDINGS)

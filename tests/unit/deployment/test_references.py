@@ -102,7 +102,7 @@ def test_columns_that_cannot_be_meant_are_refused_with_the_query_and_the_fix(col
 
 
 def test_what_is_listed_is_loaded_as_it_lies_in_the_stores(tmp_path: Path) -> None:
-    keys = ["a,b", 'q"q', "n\nl", "é", " lead", "a/b", "#", "'", "NULL", "\\N"]
+    keys = ["a,b", 'q"q', "n\nl", "é", " lead", "a/b", "#", "'", "NULL", "\\N", "c\rr", "\r", "\r\n", "x\x00y"]
     stores = {"main": MemoryStore(), "node1": MemoryStore()}
     for number, key in enumerate(keys):
         stores["main"].write(key, b"x" * number)

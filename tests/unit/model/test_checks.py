@@ -62,3 +62,19 @@ def test_the_etag_of_the_reference_may_be_the_stores_or_the_md5_of_the_bytes() -
 def test_another_etag_than_the_reference_says_is_wrong() -> None:
     assert decide_why_wrong(RECEIVED, replace(WANTED, etag="0" * 32)) == "wrong_checksum"
     assert decide_why_wrong(replace(RECEIVED, announced_etag=None), replace(WANTED, etag="abc-2")) == "wrong_checksum"
+
+
+def test_the_case_of_an_etag_says_nothing() -> None:
+    assert decide_why_wrong(RECEIVED, replace(WANTED, etag=MD5.upper())) is None
+    assert decide_why_wrong(replace(RECEIVED, announced_etag="abc-2"), replace(WANTED, etag=MD5.upper())) is None
+    assert decide_why_wrong(replace(RECEIVED, announced_etag="0xAB-2"), replace(WANTED, etag="0XaB-2")) is None
+    assert decide_why_wrong(RECEIVED, replace(WANTED, etag="A" * 32)) == "wrong_checksum"
+
+
+def test_where_the_service_encrypts_the_references_own_checksums_still_count() -> None:
+    encrypted = replace(RECEIVED, announced_etag="0" * 32, etag_is_md5=False)
+    assert decide_why_wrong(encrypted, replace(WANTED, etag="0" * 32)) is None
+    assert decide_why_wrong(encrypted, replace(WANTED, etag=MD5)) is None
+    assert decide_why_wrong(encrypted, replace(WANTED, etag="1" * 32)) == "wrong_checksum"
+    assert decide_why_wrong(encrypted, replace(WANTED, sha256="0" * 64)) == "wrong_checksum"
+    assert decide_why_wrong(encrypted, replace(WANTED, size=1)) == "wrong_size"

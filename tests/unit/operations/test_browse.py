@@ -23,7 +23,7 @@ from lockstep.tables import inventory, plans, references
 from lockstep.tables.engine import TableLimits, Tables
 
 NOW = datetime(2026, 11, 22, 12, 40, tzinfo=UTC)
-FIRST, SECOND = SnapshotId("20261120T000000Z-00000000"), SnapshotId("20261121T000000Z-00000000")
+FIRST, SECOND, THIRD = (SnapshotId(f"202611{day}T000000Z-00000000") for day in (20, 21, 22))
 
 
 class Held:
@@ -39,6 +39,7 @@ def back_up(
     *,
     copied: dict[str, int],
     lost: tuple[str, ...] = (),
+    whole: bool = False,
 ) -> Manifest:
     """A snapshot made by the same steps as a backup, without a database."""
     history, tables = read_history(repository, listener=SILENT), Tables(work, limits=TableLimits(threads=1))
@@ -52,7 +53,7 @@ def back_up(
     references.load(tables, blocks())
     journal, draft = Journal(repository.store, tables, snapshot), Draft(repository, snapshot, Held())
     journal.add([InventoryEntry("main", key, size, f"{size:064}", None, None, None) for key, size in copied.items()])
-    if history.newest is None:
+    if history.newest is None or whole:
         references.save_full(tables, work / "references.parquet")
     else:
         files = [repository.local_copy(link.files[0], work) for link in repository.chain(history.newest)]
@@ -70,7 +71,7 @@ def back_up(
         created=datetime.strptime(snapshot[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC),
         complete=not lost,
         parent=history.parent,
-        chain_length=history.next_chain_length,
+        chain_length=0 if whole else history.next_chain_length,
         previous=history.previous,
         database=DatabaseRecord(
             name="a", server_version="18.6", server_major=18, encoding="UTF8", collate="C", ctype="C", locale_provider="libc", owner="a"
@@ -146,6 +147,29 @@ def test_a_chain_with_a_damaged_link_is_refused_for_what_hangs_on_it(
         repository.store.write(path, damage, overwrite=True)
     with pytest.raises(RepositoryInvalid, match=FIRST):
         objects(repository, two[1])
+
+
+def test_a_damaged_old_manifest_takes_nothing_from_what_does_not_hang_on_it(
+    repository: Repository, two: tuple[Manifest, Manifest], tmp_path: Path
+) -> None:
+    third = back_up(repository, tmp_path / "3", THIRD, {"a": 5, "b": 2}, copied={}, whole=True)
+    expected = objects(repository, third)
+    assert [each.sha256 for each in expected] == [f"{5:064}", f"{2:064}"]
+    repository.store.write(f"snapshots/{FIRST}/manifest.json", b"{}", overwrite=True)  # it named the segment with `b`
+    assert find_snapshot(repository.store, "latest", now=NOW, zone=UTC) == third
+    assert objects(repository, third) == expected
+    for wanted in (FIRST, "2026-11-20"):
+        with pytest.raises(RepositoryInvalid, match=FIRST):
+            find_snapshot(repository.store, wanted, now=NOW, zone=UTC)
+    with pytest.raises(RepositoryInvalid, match=FIRST):
+        objects(repository, two[1])
+
+
+def test_a_damaged_segment_takes_only_what_it_recorded(repository: Repository, two: tuple[Manifest, Manifest]) -> None:
+    repository.store.write(f"inventory/{FIRST}-0.parquet", b"damaged", overwrite=True)
+    assert list_snapshots(repository.store) == list(two)
+    assert find_snapshot(repository.store, "latest", now=NOW, zone=UTC) == two[1]
+    assert {each.key: each.sha256 for each in objects(repository, two[1])} == {"a": f"{5:064}", "c": None, "d": f"{4:064}", "gone": None}
 
 
 def test_reading_leaves_no_trace_in_the_work_directory(repository: Repository, two: tuple[Manifest, Manifest], tmp_path: Path) -> None:

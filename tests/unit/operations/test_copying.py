@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from lockstep.errors import MissingObjects, ObjectNotFound, PermissionMissing, StoreBusy, StoreUnreachable
 from lockstep.model.inventory import InventoryEntry, MissingObject, Wanted
 from lockstep.model.objects import ObjectAttributes
+from lockstep.objects.local import LocalStore
 from lockstep.objects.memory import MemoryBody, MemoryStore
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop
@@ -264,3 +266,11 @@ def test_an_object_that_is_deleted_while_it_is_retried_is_missing(make_copier: A
     store.write("a", b"1")
     make_copier(main=store).copy([wanted("a", b"1")])
     assert [each.why for each in missing(tables)] == ["lost"]
+
+
+def test_a_key_that_the_source_cannot_hold_is_lost_and_the_others_are_copied(make_copier: Any, tables: Tables, tmp_path: Path) -> None:
+    source = LocalStore(tmp_path / "source")
+    source.create_bucket()
+    source.write("b", b"1")
+    assert make_copier(main=source).copy([wanted("a//b", b"1"), wanted("b", b"1")]) == Copied(1, 1)
+    assert [(each.key, each.why) for each in missing(tables)] == [("a//b", "lost")]

@@ -137,3 +137,21 @@ def test_what_does_not_listen_is_left_behind_after_a_while() -> None:
         run()
     assert time.monotonic() - started < 2
     deaf.set()
+
+
+def test_when_one_fails_after_the_block_has_ended_the_other_is_waited_for() -> None:
+    stop, ended = Stop(), threading.Event()
+
+    def until_stopped() -> None:
+        assert stop.wait(5)
+        time.sleep(0.05)
+        ended.set()
+
+    def run() -> None:
+        with Together(stop) as work:
+            work.start(until_stopped, name="objects")
+            work.start(lambda: fail(DUMP), name="dump")
+
+    with pytest.raises(ClientToolFailed):
+        run()
+    assert ended.is_set()

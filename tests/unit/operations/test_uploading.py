@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lockstep.errors import PermissionMissing, StoreUnreachable
+from lockstep.errors import DiskFailed, PermissionMissing, StoreUnreachable
 from lockstep.model.inventory import InventoryEntry, Wanted
 from lockstep.model.objects import ObjectAttributes, ObjectInfo
+from lockstep.objects.local import LocalStore
 from lockstep.objects.memory import MemoryBody, MemoryStore
+from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, TransferLimits
 from lockstep.operations.uploading import Uploaded, Uploader
 from lockstep.progress import SILENT, Event, StageAdvanced
@@ -34,7 +38,7 @@ def upload(repository: Repository, tables: Tables) -> Any:
     """Uploads entries to a store, each as the listing showed it (or did not)."""
     restores.plan_restorable(tables, snapshot="9", references="(SELECT '' AS store, '' AS key, 0 AS size LIMIT 0)", missing=None, prefix="")
 
-    def run(store: MemoryStore, *entries: InventoryEntry, listed: bool = False, listener: Any = SILENT, **options: bool) -> Uploaded:
+    def run(store: ObjectStore, *entries: InventoryEntry, listed: bool = False, listener: Any = SILENT, **options: bool) -> Uploaded:
         infos = {info.key: info for page in store.list() for info in page} if listed else {}
         uploader = Uploader({"main": store}, repository, tables, LIMITS, Stop(), listener, ask_each=not listed, **options)
         return uploader.upload([(entry, infos.get(entry.key)) for entry in entries])
@@ -181,6 +185,55 @@ def test_an_inventory_that_leads_elsewhere_is_listed_and_not_followed(upload: An
     store = MemoryStore()
     assert upload(store, forged) == Uploaded()
     assert lost(tables) == ["a"]
+
+
+@pytest.mark.parametrize("attributes", ['{"x": 1}', "[]", "5", "{"])
+def test_attributes_that_lockstep_never_wrote_cost_their_object_alone(
+    upload: Any, repository: Repository, tables: Tables, attributes: str
+) -> None:
+    store, good = MemoryStore(), keep(repository, "b", SMALL, tables)
+    assert upload(store, replace(keep(repository, "a", SMALL, tables), attributes=attributes), good).uploaded == 1
+    assert lost(tables) == ["a"]
+
+
+@both
+def test_a_disk_that_fails_on_an_object_of_the_repository_costs_that_object_alone(
+    upload: Any, repository: Repository, tables: Tables, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    bad, good, store = keep(repository, "a", data, tables), keep(repository, "b", data * 2, tables), MemoryStore()
+    read = repository.store.read
+
+    def failing(key: str, **options: Any) -> Any:
+        if key == place_of(bad):
+            raise DiskFailed("input/output error", hint="Look at the disk.")
+        return read(key, **options)
+
+    monkeypatch.setattr(repository.store, "read", failing)
+    assert upload(store, bad, good) == Uploaded(uploaded=1, uploaded_bytes=2 * len(data))
+    assert lost(tables) == ["a"]
+
+
+def test_a_key_that_the_target_cannot_hold_is_refused_and_the_others_arrive(
+    upload: Any, repository: Repository, tables: Tables, tmp_path: Path
+) -> None:
+    store = LocalStore(tmp_path / "target")
+    store.create_bucket()
+    assert upload(store, *(keep(repository, key, SMALL, tables) for key in ("a//b", "b"))).uploaded == 1
+    assert [(each.key, each.why) for each in restores.unrestorable(tables)] == [("a//b", "refused")]
+
+
+class Promising(MemoryStore):
+    """Its listing shows an object of the right size that is not there, as some stores do for a while after a deletion."""
+
+    def list(self, *_: object, **_options: object) -> Any:
+        yield [ObjectInfo("a", len(SMALL), "etag-2")]
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_what_a_listing_shows_and_is_not_there_is_uploaded(upload: Any, repository: Repository, tables: Tables, *, overwrite: bool) -> None:
+    store, entry = Promising(), keep(repository, "a", SMALL, tables)
+    assert upload(store, entry, listed=True, overwrite=overwrite) == Uploaded(uploaded=1, uploaded_bytes=len(SMALL))
+    assert store.read("a").bytes() == SMALL
 
 
 class Racing(MemoryStore):

@@ -58,3 +58,22 @@ def test_what_others_use_or_own_is_left_alone(tmp_path: Path) -> None:
         assert living.is_dir()
         assert (tmp_path / "lockstep-notes").is_dir()
         assert (tmp_path / "other").is_dir()
+
+
+@pytest.mark.parametrize("name", ["lockstep-2026-prod", "lockstep-work-2026"])
+def test_a_directory_that_only_has_such_a_name_is_nobodys_leftover(tmp_path: Path, name: str) -> None:
+    kept = tmp_path / name / "lockstep.json"
+    kept.parent.mkdir()
+    kept.write_text("{}")
+    with work_directory(tmp_path):
+        pass
+    assert kept.exists()
+
+
+def test_a_marker_that_leads_elsewhere_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "lockstep-work-x").mkdir()
+    (tmp_path / "lockstep-work-x" / ".lockstep-work").symlink_to(tmp_path / "file")
+    with work_directory(tmp_path):
+        pass
+    assert (tmp_path / "lockstep-work-x").is_dir()

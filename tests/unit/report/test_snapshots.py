@@ -42,3 +42,10 @@ def test_the_document_lists_what_the_contract_of_the_command_line_names() -> Non
         "snapshot", "created", "complete", "tag", "database_bytes", "referenced", "referenced_bytes", "new", "copied_bytes", "missing",
         "proven",
     }  # fmt: skip
+
+
+def test_a_tag_cannot_forge_a_line_or_command_the_terminal() -> None:
+    lines = list(as_table([replace(ROW, tag="x\n20270101T000000Z-00000000  yes\x1b[2J\x9b1m\r")]))
+    assert len(lines) == 2
+    assert lines[1].startswith(ROW.snapshot)
+    assert not set("\n\r\x1b\x9b") & set(lines[1])

@@ -11,7 +11,7 @@ from lockstep.model.snapshots import SnapshotId
 from lockstep.objects.store import ObjectStore
 from lockstep.progress import SILENT, Event, Note
 from lockstep.repository.draft import Draft
-from lockstep.repository.history import CUT_EVERY, all_segments, inventory_files, read_history, references_file
+from lockstep.repository.history import CUT_EVERY, all_segments, inventory_files, read_history, readable_segments, references_file
 from lockstep.repository.journal import Journal
 from lockstep.repository.repository import Repository
 from lockstep.tables import inventory
@@ -127,6 +127,29 @@ def test_readers_see_only_what_manifests_name(repository: Repository, make_manif
     run(repository, make_manifest, tmp_path / "1", FIRST, "a")
     run(repository, make_manifest, tmp_path / "2", SECOND, "b", killed=True)
     assert [entry.path for entry in all_segments(repository)] == [f"inventory/{FIRST}-0.parquet"]
+
+
+def test_when_a_manifest_is_damaged_readers_take_every_segment_that_is_there(
+    repository: Repository, make_manifest: Any, tmp_path: Path
+) -> None:
+    for snapshot in (FIRST, SECOND):
+        run(repository, make_manifest, tmp_path / snapshot, snapshot, snapshot)
+    repository.store.write(f"snapshots/{FIRST}/manifest.json", b"{}", overwrite=True)
+    segments = [f"inventory/{snapshot}-0.parquet" for snapshot in (FIRST, SECOND)]
+    assert sorted(entry.path for entry in all_segments(repository)) == segments
+    (tmp_path / "work").mkdir()
+    tables = Tables(tmp_path / "tables", limits=TableLimits(threads=1))
+    inventory.create(tables, readable_segments(repository, tmp_path / "work"))
+    assert sorted(entry.key for entry in inventory.entries(tables, "inventory")) == [FIRST, SECOND]
+    tables.close()
+
+
+def test_readers_leave_out_a_damaged_segment(repository: Repository, make_manifest: Any, tmp_path: Path) -> None:
+    for snapshot in (FIRST, SECOND):
+        run(repository, make_manifest, tmp_path / snapshot, snapshot, snapshot)
+    repository.store.write(f"inventory/{FIRST}-0.parquet", b"damaged", overwrite=True)
+    (tmp_path / "work").mkdir()
+    assert [path.name for path in readable_segments(repository, tmp_path / "work")] == [f"inventory-{SECOND}-0.parquet"]
 
 
 def test_a_kill_between_manifest_and_head_is_no_warning(repository: Repository, make_manifest: Any, tmp_path: Path) -> None:

@@ -82,6 +82,23 @@ def test_a_repository_that_lost_its_marker_is_neither_opened_nor_made_anew(store
         open_or_create(store, now=NOW)
 
 
+@pytest.mark.parametrize("left", ["notes.txt", "photos/2026/cat.jpg", "lockstep.json.old"])
+def test_a_place_that_holds_other_things_is_refused_and_left_as_it_was(store: ObjectStore, left: str) -> None:
+    store.create_bucket()
+    store.write(left, b"mine")
+    with pytest.raises(RepositoryInvalid, match=r"is no repository, and not empty: it holds '" + left.partition("/")[0]) as caught:
+        open_or_create(store, now=NOW)
+    assert caught.value.hint == "Name an empty place, or one that does not exist yet."
+    assert [info.key for page in store.list() for info in page] == [left]
+
+
+@pytest.mark.parametrize("left", ["locks/writer.json", "lost+found/x", ".snapshot/x", ".work/x"])
+def test_what_lies_in_a_place_that_nobody_uses_is_no_obstacle(store: ObjectStore, left: str) -> None:
+    store.create_bucket()
+    store.write(left, b"x")
+    assert open_or_create(store, now=NOW)[1]
+
+
 class _TakenMeanwhile(MemoryStore):
     """Somebody else makes the repository between the look and the write."""
 
@@ -154,6 +171,18 @@ def test_a_person_selects_by_what_the_manifests_say(repository: Repository, make
     assert repository.select("latest", now=NOW, zone=UTC).snapshot == IDS[2]
     with pytest.raises(SnapshotNotFound):
         repository.select("2026-10-02", now=NOW, zone=UTC)
+
+
+@pytest.mark.parametrize("damage", [b"{}", b"", b"[" * 200_000, b"\xff"], ids=range(4))
+def test_a_damaged_manifest_is_an_obstacle_only_for_its_own_snapshot(repository: Repository, make_manifest: Any, damage: bytes) -> None:
+    for snapshot in IDS[:3]:
+        put(repository, make_manifest, snapshot)
+    repository.store.write(layout.manifest_path(IDS[1]), damage, overwrite=True)
+    for wanted, found in (("latest", IDS[2]), (IDS[0], IDS[0]), ("2026-11-01", IDS[0]), ("2026-11-09", IDS[2])):
+        assert repository.select(wanted, now=NOW, zone=UTC).snapshot == found
+    for wanted in (IDS[1], "2026-11-02"):  # its name tells when it was made; the older one is not silently taken for it
+        with pytest.raises(RepositoryInvalid, match=IDS[1]):
+            repository.select(wanted, now=NOW, zone=UTC)
 
 
 def test_a_chain_goes_back_to_the_snapshot_with_a_full_list(repository: Repository, make_manifest: Any) -> None:

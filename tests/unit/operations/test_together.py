@@ -149,8 +149,8 @@ def test_when_one_fails_after_the_block_has_ended_the_other_is_waited_for() -> N
 
     def run() -> None:
         with Together(stop) as work:
-            work.start(until_stopped, name="objects")
             work.start(lambda: fail(DUMP), name="dump")
+            work.start(until_stopped, name="objects")
 
     with pytest.raises(ClientToolFailed):
         run()

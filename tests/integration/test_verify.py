@@ -323,6 +323,11 @@ def test_the_command_line_reports_as_it_promises(repo: Path, snapshots: list[str
     assert sound.json["findings"] == []
     assert (sound.json["checked"]["snapshots"], sound.json["checked"]["objects"]) == (1, 16)
     assert lockstep("verify", "--repo", repo, "--all", "--quick").returncode == 0
+    first, last = (lockstep("list", "--repo", repo, "--json").json["snapshots"][number] for number in (0, -1))
+    assert last["verified"] == last["verified_data"] > first["verified"]  # by the fixture's own verification
+    shown = lockstep("show", "--repo", repo, "latest", "--json").json
+    assert (shown["verified"], shown["verified_data"]) == (last["verified"], last["verified_data"])
+    assert last["verified"][:10] in lockstep("list", "--repo", repo).stdout
     name = next(each for each in names_of(repo) if each.startswith("objects/"))
     (repo / name).write_bytes(b"")
     ran = lockstep("verify", "--repo", repo, "--json")

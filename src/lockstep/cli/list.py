@@ -8,7 +8,7 @@ from lockstep.cli.composition import Session
 from lockstep.cli.screen import Result
 from lockstep.cli.wiring import open_repository_store
 from lockstep.config.repository import RepositorySettings
-from lockstep.operations.browse import list_snapshots, when_proven
+from lockstep.operations.browse import list_snapshots, when_proven, when_verified
 from lockstep.report import snapshots as report
 from lockstep.repository.manifest import Manifest
 
@@ -18,12 +18,21 @@ def run_list(session: Session, repository: RepositorySettings) -> Result:  # noq
     store = open_repository_store(repository)
     manifests = list_snapshots(store)
     proven = when_proven(store)
-    rows = [as_row(manifest, proven.get(manifest.snapshot)) for manifest in manifests]
+    verified, read = when_verified(store)
+    rows = [
+        as_row(manifest, proven.get(manifest.snapshot), verified=verified.get(manifest.snapshot), read=read.get(manifest.snapshot))
+        for manifest in manifests
+    ]
     return Result(report.as_document(rows), report.as_table(rows))
 
 
-def as_row(manifest: Manifest, proven: datetime | None = None) -> report.SnapshotRow:
-    """What a list shows of a snapshot; `proven` is when a drill last proved it."""
+def as_row(
+    manifest: Manifest, proven: datetime | None = None, *, verified: datetime | None = None, read: datetime | None = None
+) -> report.SnapshotRow:
+    """What a list shows of a snapshot.
+
+    `proven` is when a drill last proved it, `verified` when a verification last found it sound, `read` when one did to the byte.
+    """
     return report.SnapshotRow(
         snapshot=manifest.snapshot,
         created=manifest.created,
@@ -36,4 +45,6 @@ def as_row(manifest: Manifest, proven: datetime | None = None) -> report.Snapsho
         copied_bytes=manifest.objects.copied_bytes,
         missing=manifest.objects.missing,
         proven=proven,
+        verified=verified,
+        verified_data=read,
     )

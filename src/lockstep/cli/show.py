@@ -16,7 +16,7 @@ from lockstep.cli.transfer_options import SnapshotName, TempDir
 from lockstep.cli.wiring import open_repository_store
 from lockstep.config.repository import RepositorySettings
 from lockstep.errors import ConfigurationError
-from lockstep.operations.browse import find_snapshot, missing_of, objects_of, when_proven
+from lockstep.operations.browse import find_snapshot, missing_of, objects_of, when_proven, when_verified
 from lockstep.report.manifest import as_text
 
 Missing = Annotated[bool, typer.Option("--missing", help="List the objects that it references and does not have.")]
@@ -44,7 +44,9 @@ def run_show(
     if not (missing or objects):
         document = manifest.model_dump(mode="json")
         proven = when_proven(store, snapshot=manifest.snapshot).get(manifest.snapshot)
-        return Result({**document, "proven": proven}, as_text(manifest.database.name, document, proven=proven))
+        verified, read = (times.get(manifest.snapshot) for times in when_verified(store))
+        text = as_text(manifest.database.name, document, proven=proven, verified=verified, verified_data=read)
+        return Result({**document, "proven": proven, "verified": verified, "verified_data": read}, text)
     opened = missing_of(store, manifest, temporary=temp_dir) if missing else objects_of(store, manifest, temporary=temp_dir)
 
     def rows() -> Iterator[dict[str, Any]]:

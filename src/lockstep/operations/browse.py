@@ -10,6 +10,7 @@ from pathlib import Path
 from lockstep.model.inventory import MissingObject
 from lockstep.model.results import SnapshotObject
 from lockstep.objects.store import ObjectStore
+from lockstep.operations.verify_record import read_record, when_sound
 from lockstep.operations.work import work_directory
 from lockstep.repository.drills import last_proven
 from lockstep.repository.history import readable_segments, references_file
@@ -32,6 +33,15 @@ def find_snapshot(store: ObjectStore, wanted: str, *, now: datetime, zone: tzinf
 def when_proven(store: ObjectStore, *, snapshot: str | None = None) -> dict[str, datetime]:
     """When each snapshot (or the one named) was last proven by a green drill; those that never were are not in it."""
     return last_proven(store, snapshot=snapshot)
+
+
+def when_verified(store: ObjectStore) -> tuple[dict[str, datetime], dict[str, datetime]]:
+    """When each snapshot was last verified without a finding: its files and the sizes of its objects, and every byte of these too.
+
+    Snapshots that never were are not in it. A partial reading counts for the sizes alone. Raises RepositoryNotFound, RepositoryInvalid.
+    """
+    record, _ = read_record(store, open_repository(store).id)
+    return when_sound(record, "sizes"), when_sound(record, "data")
 
 
 @contextmanager

@@ -87,6 +87,12 @@ def read_record(store: ObjectStore, repository: str) -> tuple[Record, list[Findi
     return Record(repository, _tables(newest.get("sound")), _tables(newest.get("rounds"))), findings
 
 
+def when_sound(record: Record, depth: Depth) -> dict[str, datetime]:
+    """When each snapshot was last verified at this depth, or a deeper one, without a finding; those that never were are not in it."""
+    found = {snapshot: _moment(times.get(depth)) for snapshot, times in record.sound.items()}
+    return {snapshot: moment for snapshot, moment in found.items() if moment is not None}
+
+
 def judge_drills(store: ObjectStore) -> list[Finding]:
     """What is wrong with the records of drills, each by its own seal. One that is gone is not missed: nothing names them."""
     paths = [info.key for page in store.list(DRILLS) for info in page]
@@ -106,6 +112,14 @@ def save_record(store: ObjectStore, record: Record, *, now: datetime, listener: 
 
 def _tables(found: object) -> dict[str, Any]:
     return {str(name): dict(value) for name, value in found.items() if isinstance(value, Mapping)} if isinstance(found, Mapping) else {}
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
 
 
 def _text(moment: datetime) -> str:

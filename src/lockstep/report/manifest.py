@@ -9,14 +9,25 @@ from typing import Any
 from lockstep.report.units import as_bytes, as_count, as_duration
 
 
-def as_text(database_name: str, manifest: Mapping[str, Any], *, proven: datetime | None = None) -> str:
-    """What a manifest (as its JSON document) says, in a dozen lines; `proven` is when a drill last proved the snapshot."""
+def as_text(
+    database_name: str,
+    manifest: Mapping[str, Any],
+    *,
+    proven: datetime | None = None,
+    verified: datetime | None = None,
+    verified_data: datetime | None = None,
+) -> str:
+    """What a manifest (as its JSON document) says, in a dozen lines.
+
+    `proven` is when a drill last proved the snapshot, `verified` when a verification last found it sound, `verified_data` to the byte.
+    """
     database, dump, objects = manifest["database"], manifest["dump"], manifest["objects"]
     rows = {
         "snapshot": manifest["snapshot"],
         "created": manifest["created"],
         "complete": "yes" if manifest["complete"] else "NO",
-        "proven": f"{proven:%Y-%m-%d %H:%M:%S} UTC, by a drill" if proven else "never",
+        "proven": f"{_second(proven)}, by a drill" if proven else "never",
+        "verified": _verified(verified, verified_data),
         "tag": manifest["tag"],
         "parent": manifest["parent"],
         "database": f"{database_name}, PostgreSQL {database['server_version']}, {database['encoding']}, {database['collate']}",
@@ -31,3 +42,15 @@ def as_text(database_name: str, manifest: Mapping[str, Any], *, proven: datetime
         "made with": ", ".join(f"{name} {version}" for name, version in manifest["tools"].items()),
     }
     return "\n".join(f"{name:<11}{value}" for name, value in rows.items() if value)
+
+
+def _verified(sizes: datetime | None, data: datetime | None) -> str:
+    if sizes is None:
+        return "never"
+    if data is None:
+        return f"{_second(sizes)}, by the sizes of its objects alone"
+    return f"{_second(sizes)}, every byte" if data == sizes else f"{_second(sizes)}, every byte {_second(data)}"
+
+
+def _second(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -11,7 +11,11 @@ from lockstep.report.units import as_bytes, as_count, as_plain
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRow:
-    """A snapshot in a list of them; sizes in bytes. `proven` is when a drill last proved it."""
+    """A snapshot in a list of them; sizes in bytes.
+
+    `proven` is when a drill last proved it; `verified` when a verification last found nothing wrong with its files and the sizes of its
+    objects, `verified_data` with every byte of them.
+    """
 
     snapshot: str
     created: datetime
@@ -24,9 +28,11 @@ class SnapshotRow:
     copied_bytes: int
     missing: int
     proven: datetime | None = None
+    verified: datetime | None = None
+    verified_data: datetime | None = None
 
 
-_HEADINGS = ("snapshot", "complete", "database", "objects", "size", "new", "missing", "proven", "tag")
+_HEADINGS = ("snapshot", "complete", "database", "objects", "size", "new", "missing", "proven", "verified", "tag")
 
 
 def as_document(rows: Iterable[SnapshotRow]) -> Mapping[str, object]:
@@ -54,9 +60,14 @@ def _cells(row: SnapshotRow) -> tuple[str, ...]:
         as_bytes(row.referenced_bytes),
         as_count(row.new),
         as_count(row.missing),
-        f"{row.proven:%Y-%m-%d}" if row.proven else "never",
+        _day(row.proven),
+        _day(row.verified),
         as_plain(row.tag or ""),
     )
+
+
+def _day(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d}" if moment else "never"
 
 
 def _aligned(text: str, width: int, column: int) -> str:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lockstep.report.manifest import as_text
@@ -33,6 +33,7 @@ def test_a_snapshot_is_told_in_a_dozen_lines_and_what_is_empty_is_left_out() -> 
         "created    2026-11-22T12:40:00Z",
         "complete   yes",
         "proven     never",
+        "verified   never",
         "database   parsec, PostgreSQL 18.6, UTF8, C",
         "owner      app",
         "extensions citext 1.8, pgcrypto 1.4",
@@ -48,6 +49,18 @@ def test_a_snapshot_is_told_in_a_dozen_lines_and_what_is_empty_is_left_out() -> 
 def test_a_snapshot_that_was_drilled_says_when_it_was_proven() -> None:
     lines = as_text("parsec", DOCUMENT, proven=datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC)).splitlines()
     assert "proven     2026-11-23 04:05:06 UTC, by a drill" in lines
+
+
+def test_a_snapshot_says_when_it_was_verified_and_how_deep() -> None:
+    day = datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC)
+
+    def line(**times: datetime) -> str:
+        return as_text("parsec", DOCUMENT, **times).splitlines()[4]
+
+    assert line(verified=day) == "verified   2026-11-23 04:05:06 UTC, by the sizes of its objects alone"
+    assert line(verified=day, verified_data=day) == "verified   2026-11-23 04:05:06 UTC, every byte"
+    later = day + timedelta(days=1)
+    assert line(verified=later, verified_data=day) == "verified   2026-11-24 04:05:06 UTC, every byte 2026-11-23 04:05:06 UTC"
 
 
 def test_a_snapshot_that_is_not_complete_says_so_loudly() -> None:

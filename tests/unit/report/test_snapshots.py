@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lockstep.report.snapshots import SnapshotRow, as_document, as_table
@@ -22,12 +22,19 @@ ROW = SnapshotRow(
 
 def test_snapshots_are_a_table_under_headings() -> None:
     other = replace(
-        ROW, snapshot="20261123T124000Z-1a2b3c4d", complete=False, tag="before the upgrade", new=0, missing=1_234, proven=ROW.created
+        ROW,
+        snapshot="20261123T124000Z-1a2b3c4d",
+        complete=False,
+        tag="before the upgrade",
+        new=0,
+        missing=1_234,
+        proven=ROW.created,
+        verified=ROW.created + timedelta(days=2),
     )
     assert list(as_table([ROW, other])) == [
-        "snapshot                   complete  database  objects      size  new  missing  proven      tag",
-        "20261122T124000Z-1a2b3c4d  yes       1.00 MiB   20,000  80.0 MiB  150        0  never",
-        "20261123T124000Z-1a2b3c4d  NO        1.00 MiB   20,000  80.0 MiB    0    1,234  2026-11-22  before the upgrade",
+        "snapshot                   complete  database  objects      size  new  missing  proven      verified    tag",
+        "20261122T124000Z-1a2b3c4d  yes       1.00 MiB   20,000  80.0 MiB  150        0  never       never",
+        "20261123T124000Z-1a2b3c4d  NO        1.00 MiB   20,000  80.0 MiB    0    1,234  2026-11-22  2026-11-24  before the upgrade",
     ]
 
 
@@ -40,7 +47,7 @@ def test_the_document_lists_what_the_contract_of_the_command_line_names() -> Non
     assert document == {"snapshots": [ROW]}
     assert asdict(ROW).keys() == {
         "snapshot", "created", "complete", "tag", "database_bytes", "referenced", "referenced_bytes", "new", "copied_bytes", "missing",
-        "proven",
+        "proven", "verified", "verified_data",
     }  # fmt: skip
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 
 from lockstep.model.findings import Checked, Depth, Finding
 from lockstep.report.units import as_bytes, as_count, as_counted
+from lockstep.report.verify_hints import hint_for
 
 SNAPSHOTS_SHOWN = 3
 
@@ -16,9 +18,11 @@ def as_document(checked: Checked, findings: Iterable[Finding], *, ok: bool) -> M
 
 
 def as_lines(checked: Checked, findings: Iterable[Finding], *, count: int, depth: Depth) -> Iterator[str]:
-    """A line a finding, and a last line that says what was looked at and what it came to."""
-    for finding in findings:
-        yield f"{finding.kind:<10}  {_name(finding)}: {finding.detail}{_touched(finding)}"
+    """A line a finding, behind those that follow each other what can be done about them, and a last line that says what it came to."""
+    for hint, alike in groupby(findings, key=hint_for):
+        for finding in alike:
+            yield f"{finding.kind:<10}  {_name(finding)}: {finding.detail}{_touched(finding)}"
+        yield f"{'':<10}  {hint}"
     looked = [as_counted(checked.snapshots, "snapshot")]
     if depth != "quick":
         looked.append(as_counted(checked.objects, "object"))
@@ -32,7 +36,7 @@ def _as_entry(finding: Finding) -> Mapping[str, object]:
     entry: dict[str, object] = {"kind": finding.kind, "path": finding.path, "key": finding.key, "snapshots": finding.snapshots}
     if finding.store is not None:
         entry["store"] = finding.store
-    return {**entry, "detail": finding.detail}
+    return {**entry, "detail": finding.detail, "hint": hint_for(finding)}
 
 
 def _name(finding: Finding) -> str:

@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 INSTALL := $(PIP) install --require-hashes --no-deps --requirement
 WORKERS ?= 2
 
-.PHONY: help demo test check bench docs lock format clean
+.PHONY: help demo test fuzz check bench docs lock format clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -28,6 +28,9 @@ demo: $(VENV)/.run ## Back up, destroy and restore a real PostgreSQL and a real 
 
 test: $(VENV)/.dev ## Run every test, against real servers (ARGS="-k word" to choose)
 	@$(BIN)/python -m pytest -q --numprocesses=$(WORKERS) $(ARGS)
+
+fuzz: $(VENV)/.dev ## Give the readers of env files and manifests changed bytes, a minute each (ARGS="--seconds 600")
+	@for each in $(wildcard tests/fuzz/fuzz_*.py); do $(BIN)/python $$each --runs 1000000000 --seconds 60 $(ARGS) || exit 1; done
 
 check: $(VENV)/.dev ## Format, lint, types, layers, unit and property tests; under a minute
 	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "ruff format: run 'make format'" >&2; exit 1; }

@@ -16,17 +16,20 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 # --no-deps beside --require-hashes: the lock files are complete, there is nothing to resolve.
 INSTALL := $(PIP) install --require-hashes --no-deps --requirement
-WORKERS ?= 2
+WORKERS ?= 3
 
-.PHONY: help demo test fuzz check bench docs lock format clean
+.PHONY: help demo test test-all fuzz check bench docs lock format clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 10
 
 demo: $(VENV)/.run ## Back up, destroy and restore a real PostgreSQL and a real S3 store on this machine
 	@$(BIN)/lockstep demo $(ARGS)
 
-test: $(VENV)/.dev ## Run every test, against real servers (ARGS="-k word" to choose)
+test: $(VENV)/.dev ## Test against real servers, in minutes (ARGS="-k word" to choose)
+	@$(BIN)/python -m pytest -q --numprocesses=$(WORKERS) -m "not deep" $(ARGS)
+
+test-all: $(VENV)/.dev ## Every test: also each fault, each version into each, each precondition
 	@$(BIN)/python -m pytest -q --numprocesses=$(WORKERS) $(ARGS)
 
 fuzz: $(VENV)/.dev ## Give the readers of env files and manifests changed bytes, a minute each (ARGS="--seconds 600")

@@ -29,6 +29,26 @@ hypothesis.settings.load_profile("lockstep")
 EMBEDDED_MAJOR = 18
 DEBIAN_MAJOR = 15
 
+DEEP = (
+    "contract/test_listings_that_fail.py",
+    "contract/test_s3_services.py",
+    "e2e/test_backup_any_deployment.py",
+    "e2e/test_formats_matrix.py",
+    "e2e/test_restore_damaged_repository.py",
+    "faults/",
+    "integration/postgres/test_dump_and_restore.py",
+    "integration/test_check.py",
+    "integration/test_drill.py",
+)
+"""What `make test` leaves to `make test-all`: together these take longer than everything else."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the deep tests by where they lie."""
+    for item in items:
+        if any(f"tests/{place}" in item.path.as_posix() for place in DEEP):
+            item.add_marker(pytest.mark.deep)
+
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:

@@ -61,10 +61,10 @@ def run_verify(
     with ExitStack() as opened:
         found = opened.enter_context(verify(store, options=options, now=datetime.now(UTC), zone=zone, listener=session.listener))
         if found.ok:
-            document = report.as_document(found.checked, iter(()), ok=True)
+            document = report.as_document(found.checked, iter(()), ok=True, not_derived=found.not_derived)
             return Result(document, report.as_lines(found.checked, (), count=0, depth=depth))
         findings = _until_read(found, opened.pop_all())
-    document = report.as_document(found.checked, findings, ok=False)
+    document = report.as_document(found.checked, findings, ok=False, not_derived=found.not_derived)
     lines = report.as_lines(found.checked, findings, count=found.count, depth=depth)
     return Result(document, lines, ExitStatus.FINDINGS)
 

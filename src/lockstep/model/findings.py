@@ -40,13 +40,15 @@ class Finding:
 class Checked:
     """How much was looked at.
 
-    `objects` were held against their size, `objects_read` of them were read; `bytes` is what was read and right, of all files.
+    `objects` were held against their size, `objects_read` of them were read; `bytes` is what was read and right, of all files. Of
+    `references_derived` snapshots the references were derived anew from the dump, and were the same.
     """
 
     snapshots: int
     objects: int
     objects_read: int
     bytes: int
+    references_derived: int = 0
 
 
 def decide_fault(*, size: int, sha256: str | None, expected_size: int, expected_sha256: str) -> Fault | None:

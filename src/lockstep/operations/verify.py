@@ -16,6 +16,7 @@ from lockstep.objects.transfer import Stop, TransferLimits
 from lockstep.operations.verify_files import VerifiedFiles, files_of, verify_files
 from lockstep.operations.verify_objects import ObjectsVerification, SampleTaken
 from lockstep.operations.verify_record import ALL, START, Record, judge_drills, read_record, save_record
+from lockstep.operations.verify_references import Derivations, derive_references
 from lockstep.operations.verify_structure import Structure, read_structure
 from lockstep.operations.work import work_directory
 from lockstep.progress import SILENT, Listener, Note
@@ -41,12 +42,16 @@ class VerifyOptions:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was looked at and found. `findings` can be asked as often as one likes, while the block of `verify` lasts."""
+    """What was looked at and found. `findings` can be asked as often as one likes, while the block of `verify` lasts.
+
+    `not_derived` says of snapshots why their references could not be derived from their dumps.
+    """
 
     checked: Checked
     count: int
     files: tuple[Finding, ...]
     tables: Tables | None
+    not_derived: dict[str, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -114,6 +119,8 @@ class _Run:
             self.store, self.structure, entries, work=self.work, threads=FILES_AT_ONCE, stop=self.stop, listener=self.listener
         )
         objects = self._verify_objects(tables, files, readable, record) if tables is not None else None
+        derived = self._derive(files, readable) if tables is not None else Derivations()
+        files.findings += derived.findings
         findings = sorted(
             (each for each in (*self.structure.findings, *files.findings) if self._concerns(each)), key=lambda each: each.path
         )
@@ -122,9 +129,10 @@ class _Run:
             objects=objects.objects if objects else 0,
             objects_read=objects.objects_read if objects else 0,
             bytes=self.structure.size_bytes + files.size_bytes + (objects.size_bytes if objects else 0),
+            references_derived=derived.equal,
         )
         count = len(findings) + (verifications.count_findings(tables) if tables is not None else 0)
-        return Verification(checked, count, tuple(findings), tables)
+        return Verification(checked, count, tuple(findings), tables, derived.impossible)
 
     def record(self, record: Record, found: Verification, *, now: datetime) -> None:
         """Remember which snapshots are sound, and how far a partial reading came."""
@@ -170,6 +178,11 @@ class _Run:
             self.sample = objects.read_sample(self.options.percent, after=record.position(scope))
         objects.find_touched()
         return objects
+
+    def _derive(self, files: VerifiedFiles, readable: list[SnapshotId]) -> Derivations:
+        """Derive the references of the snapshots that were named, or of the newest."""
+        wanted = readable if self.chosen is not None else readable[-1:]
+        return derive_references(self.store, self.structure, files, wanted, work=self.work, stop=self.stop, listener=self.listener)
 
     def _fold_lost(self, tables: Tables, files: VerifiedFiles) -> None:
         """What only a lost inventory recorded is one finding, that of the inventory, not one for each object."""

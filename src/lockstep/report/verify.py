@@ -12,9 +12,10 @@ from lockstep.report.verify_hints import hint_for
 SNAPSHOTS_SHOWN = 3
 
 
-def as_document(checked: Checked, findings: Iterable[Finding], *, ok: bool) -> Mapping[str, object]:
-    """The JSON of CLI.md; `findings` may be a stream."""
-    return {"ok": ok, "checked": checked, "findings": (_as_entry(each) for each in findings)}
+def as_document(checked: Checked, findings: Iterable[Finding], *, ok: bool, not_derived: Mapping[str, str]) -> Mapping[str, object]:
+    """The JSON of CLI.md; `findings` may be a stream. `not_derived` says why the references of snapshots were not derived."""
+    because = [{"snapshot": snapshot, "because": why} for snapshot, why in not_derived.items()]
+    return {"ok": ok, "checked": checked, "not_derived": because, "findings": (_as_entry(each) for each in findings)}
 
 
 def as_lines(checked: Checked, findings: Iterable[Finding], *, count: int, depth: Depth) -> Iterator[str]:
@@ -28,6 +29,8 @@ def as_lines(checked: Checked, findings: Iterable[Finding], *, count: int, depth
         looked.append(as_counted(checked.objects, "object"))
     if depth == "data":
         looked.append(f"{as_count(checked.objects_read)} of them read")
+    if checked.references_derived:
+        looked.append(f"references of {as_counted(checked.references_derived, 'snapshot')} derived anew from the dump")
     looked.append(f"{as_bytes(checked.bytes)} held against their checksums")
     yield f"{as_counted(count, 'finding') if count else 'sound'}: {', '.join(looked)}"
 

@@ -71,10 +71,15 @@ def load(tables: Tables, blocks: Generator[bytes, None, int]) -> ReferenceCounts
     arrived = int(tables.row("SELECT count(*) FROM references_now")[0])
     if arrived != feeder.sent:
         raise LockstepError(f"of {feeder.sent} references {arrived} arrived", hint="Run the same command again, and report this.")
+    merge_doubles(tables)
+    return counts(tables, "references_now")
+
+
+def merge_doubles(tables: Tables) -> None:
+    """Leave one row an object in `references_now`."""
     if tables.row(_MAYBE_DOUBLES)[0]:
         tables.run(_DOUBLES)
         tables.run(_MERGE)
-    return counts(tables, "references_now")
 
 
 def counts(tables: Tables, table: str) -> ReferenceCounts:

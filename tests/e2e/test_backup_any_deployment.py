@@ -77,7 +77,7 @@ def every_row(deployment: Deployment) -> dict[str, list[str]]:
         return {**found, "large objects": [str(row) for row in connection.execute(large.encode()).fetchall()]}
 
 
-@pytest.mark.parametrize("options", [(), ("--jobs", "2"), ("--format", "plain")], ids=["custom", "directory", "plain"])
+@pytest.mark.parametrize("options", [("--jobs", "2"), ("--format", "plain")], ids=["directory", "plain"])
 def test_everything_a_database_can_hold_comes_back(world: World, options: tuple[str, ...]) -> None:
     source = world.deployment(blocks=4)
     for statement in [WILD]:
@@ -259,7 +259,6 @@ def test_libpq_finds_the_database_by_all_its_own_ways(world: World) -> None:
     ways: Sequence[tuple[list[str], dict[str, str]]] = [
         ([], place),
         ([], {"PGSERVICE": "prod", "PGSERVICEFILE": str(service)}),
-        (["--database", "service=prod"], {"PGSERVICEFILE": str(service)}),
         (["--database", f"dbname={known['dbname']}"], place | {"PGDATABASE": "not_this"}),
         (["--database", f"postgresql:///{known['dbname']}?host={world.postgres.socket_directory}&port={known['port']}&user={known['user']}"],
          {"PGPASSWORD": known["password"]}),
@@ -329,7 +328,7 @@ def test_temporary_files_are_gone(world: World) -> None:
     place = world.tmp_path / "tmp"
     place.mkdir()
     env = {"TMPDIR": str(place)}
-    for options in ((), ("--jobs", "2"), ("--format", "plain")):
+    for options in ((), ("--jobs", "2")):
         assert world.backup(source, *options, env=env).returncode == 0
     assert world.restore(target, env=env).returncode == 0
     assert list(place.iterdir()) == []

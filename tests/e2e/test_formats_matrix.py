@@ -41,14 +41,15 @@ def test_every_version_restores_into_every_version(worlds: Worlds, source_major:
     world = worlds[source_major]
     source = world.deployment(organizations=("Müller-Söhne",), blocks=6, vlobs=30)
     expected, objects = source.tables(), source.objects()
+    furthest = MAJORS[0] if source_major == MAJORS[-1] else MAJORS[-1] if source_major == MAJORS[0] else None
     made = {}
-    for format_ in FORMATS:
+    for format_ in FORMATS if furthest else FORMATS[:1]:
         ran = world.backup(source, "--format", format_)
         assert ran.returncode == 0, ran
         made[format_] = ran.json["snapshot"]
     bucket = world.new_bucket()
     for target_major in MAJORS:
-        for format_ in FORMATS if target_major != source_major else FORMATS[:1]:
+        for format_ in FORMATS if target_major == furthest else FORMATS[:1]:
             target = replace(worlds[target_major].nowhere(), bucket=bucket)
             ran = world.restore(target, snapshot=made[format_])
             assert ran.returncode == 0, (source_major, target_major, format_, ran)
@@ -58,7 +59,7 @@ def test_every_version_restores_into_every_version(worlds: Worlds, source_major:
 
 
 @pytest.mark.skipif(MAJORS[0] == MAJORS[-1], reason="only one PostgreSQL is installed")
-@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("format_", ["custom", "plain"])
 def test_a_dump_by_newer_programs_comes_back_on_the_older_server(worlds: Worlds, format_: str) -> None:
     """`pg_dump` 17 and newer write SET transaction_timeout, which servers before 17 refuse."""
     old = worlds[MAJORS[0]]
@@ -66,7 +67,7 @@ def test_a_dump_by_newer_programs_comes_back_on_the_older_server(worlds: Worlds,
     source = old.deployment(blocks=4)
     ran = old.backup(source, "--format", format_, "--client-programs", newer)
     assert ran.returncode == 0, ran
-    for options in ([], ["--client-programs", newer], ["--client-programs", newer, "--in-place"]):
+    for options in (["--client-programs", newer], ["--in-place"]):
         target = old.nowhere()
         if "--in-place" in options:
             old.new_database(target.dbname)

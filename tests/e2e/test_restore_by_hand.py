@@ -18,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 from lockstep.postgres.embedded import available_servers
 from support.world import Deployment, World, same
 
+ON_15 = pytest.mark.skipif(15 not in available_servers(), reason="PostgreSQL 15 is not installed")
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "restore-by-hand.md"
 
 
@@ -68,7 +69,11 @@ def manifest_of(world: World, snapshot: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("format_", ["custom", "directory", "plain"])
+@pytest.mark.parametrize(
+    ("postgres_server", "format_"),
+    [(18, "custom"), (18, "directory"), (18, "plain"), pytest.param(15, "custom", marks=ON_15)],
+    indirect=["postgres_server"],
+)
 def test_createdb_pg_restore_and_aws_sync_are_enough(world: World, format_: str) -> None:
     source, target = world.deployment(organizations=("Acme", "株式会社テスト"), blocks=25, size=(1, 900), doubled=3), world.nowhere()
     made = world.backup(source, "--format", format_)
@@ -96,7 +101,7 @@ def test_createdb_pg_restore_and_aws_sync_are_enough(world: World, format_: str)
     assert named == target.objects().keys()
 
 
-@pytest.mark.parametrize("postgres_server", [15], indirect=True)
+@pytest.mark.parametrize("postgres_server", [pytest.param(15, marks=ON_15)], indirect=True)
 def test_a_newer_pg_restore_feeds_an_older_server_through_psql(world: World) -> None:
     source, target = world.deployment(blocks=3), world.nowhere()
     newer = available_servers()[18]

@@ -39,7 +39,7 @@ def journalled(world: World) -> bool:
 def test_a_first_backup_that_is_killed_again_and_again_ends_whole(world: World) -> None:
     source, chance = world.deployment(blocks=3000, size=(1, 400)), random.Random(7)
     killed = 0
-    for _ in range(4):
+    for _ in range(3):
         with world.started("backup", *source.options) as process:
             try:
                 process.wait(timeout=chance.uniform(0.7, 2.2))
@@ -48,10 +48,9 @@ def test_a_first_backup_that_is_killed_again_and_again_ends_whole(world: World) 
                 process.kill()
                 process.wait()
                 reap(process.pid)
-        listed = world.run("list", "--json")
-        assert listed.returncode in {0, 1}
-        if killed and listed.returncode == 0 and listed.json["snapshots"]:
-            break
+        half_made = world.run("list", "--json")  # without a repository in the first moments
+        assert half_made.json.get("snapshots", []) == [] or process.returncode == 0
+    assert killed
     ran = world.backup(source)
     assert ran.returncode == 0, ran
     assert ran.json["complete"] is True
@@ -60,7 +59,8 @@ def test_a_first_backup_that_is_killed_again_and_again_ends_whole(world: World) 
     target = world.nowhere()
     restored = world.restore(target)
     assert restored.returncode == 0, restored
-    same(source, target)
+    assert target.tables() == source.tables()
+    assert target.objects() == source.filled.objects
 
 
 @pytest.mark.parametrize("moment", ["objects", "end"])
@@ -290,41 +290,42 @@ def test_a_signal_stops_a_restore_soon_and_leaves_the_target_as_it_was(world: Wo
 
 def test_secrets_are_nowhere_to_be_seen(world: World) -> None:
     """Not in what is written, not in the arguments of what is started, not in the repository, not when it fails."""
-    source, target = world.deployment(blocks=60), world.nowhere()
+    source, target = world.deployment(blocks=30), world.nowhere()
     world.admin("CREATE ROLE operator SUPERUSER LOGIN PASSWORD 'Pg-Secret-7f3a'")
-    secrets = ["Pg-Secret-7f3a", world.s3.secret_access_key]
-    seen: list[str] = []
+    programs, arguments = recorded_programs(world)
+    said: list[str] = []
 
-    def url(deployment: Deployment) -> dict[str, str]:
+    def run(command: str, *options: str, deployment: Deployment, status: int = 0) -> None:
         place = f"{world.postgres.host}:{world.postgres.port}/{deployment.dbname}"
-        return {"LOCKSTEP_DATABASE": f"postgresql://operator:Pg-Secret-7f3a@{place}"}
+        env = {"LOCKSTEP_DATABASE": f"postgresql://operator:Pg-Secret-7f3a@{place}"}
+        stores = ["--bucket", deployment.bucket.url, "--endpoint-url", str(deployment.bucket.endpoint_url)]
+        ran = world.run(command, *options, *stores, "--client-programs", programs, "--verbose", "--json", env=env)
+        assert ran.returncode == status, ran
+        said.extend([ran.stdout, ran.stderr])
 
-    def run(command: str, *arguments: str, deployment: Deployment) -> tuple[int, str]:
-        access = ["--bucket", deployment.bucket.url, "--endpoint-url", str(deployment.bucket.endpoint_url), "--verbose", "--json"]
-        with world.started(command, *arguments, *access, env=url(deployment)) as process:
-            watched: list[str] = []
-            while process.poll() is None:
-                watched += [*commands_below(process.pid), *([command_of(process.pid)])]
-                time.sleep(0.004)
-            stdout, stderr = process.communicate()
-        seen.extend(watched)
-        return process.returncode, "".join([stdout, stderr, *watched])
+    run("backup", "--jobs", "2", deployment=source)
+    run("backup", "--format", "plain", deployment=source)
+    run("restore", "latest", deployment=target)
+    run("restore", world.snapshots()[0]["snapshot"], "--replace", "--jobs", "2", deployment=target)
+    run("backup", deployment=replace(source, bucket=replace(source.bucket, url="s3://no-such-bucket")), status=1)
+    run("backup", deployment=replace(source, database=world.postgres.address("no_such_database")), status=1)
+    written = [path.read_bytes() for path in world.repo_path.rglob("*") if path.is_file()]
+    started = arguments.read_text()
+    assert all(name in started for name in ("pg_dump", "pg_restore", "psql"))
+    for secret in ("Pg-Secret-7f3a", world.s3.secret_access_key):
+        assert not [text for text in [*said, started] if secret in text]
+        assert not [data for data in written if secret.encode() in data]
 
-    with S3Proxy(world.s3.endpoint_url) as proxy:
-        status, backup = run("backup", "--jobs", "2", deployment=slowed(source, proxy, seconds=0.02))
-    assert status == 0, backup
-    status, restore = run("restore", "latest", deployment=target)
-    assert status == 0, restore
-    source.execute("DROP TABLE vlob_atom")
-    wrong = replace(source, bucket=replace(source.bucket, url="s3://no-such-bucket"))
-    status, failed = run("backup", deployment=wrong)
-    assert status == 1, failed
-    assert any("pg_dump" in words for words in seen)
-    assert any("pg_restore" in words for words in seen)
-    for secret in secrets:
-        assert secret not in backup + restore + failed
-        for path in world.repo_path.rglob("*"):
-            assert not path.is_file() or secret.encode() not in path.read_bytes(), path
+
+def recorded_programs(world: World) -> tuple[Path, Path]:
+    """Client programs that note their arguments, which everybody on the machine could read, and the file that they are noted in."""
+    directory, arguments = world.tmp_path / "programs", world.tmp_path / "arguments"
+    directory.mkdir()
+    for name in ("pg_dump", "pg_restore", "psql"):
+        program = directory / name
+        program.write_text(f'#!/bin/sh\nprintf "%s\\n" "{name} $*" >> "{arguments}"\nexec "{world.postgres.bin_dir / name}" "$@"\n')
+        program.chmod(0o755)
+    return directory, arguments
 
 
 def check_tidy(world: World, *, snapshots: int) -> None:

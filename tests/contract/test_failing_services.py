@@ -15,10 +15,17 @@ from lockstep.errors import (
     StoreBusy,
     StoreUnreachable,
 )
+from lockstep.objects import second_road
 from lockstep.objects.open import open_store
 from lockstep.objects.store import ObjectStore
 
 PLAIN, ODD = "a", "a//b"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a failure means is asked here, not how long a listing waits for a better answer."""
+    monkeypatch.setattr(second_road, "retrying", lambda call, **_: call())
 
 
 def answer(status: str, body: str = "", headers: str = "") -> bytes:

@@ -158,8 +158,7 @@ def decide(tables: Tables, *, started: datetime) -> None:
     """Fill `findings`, `purged` and `orphans` with what `references_now`, read after the listing, makes of the suspects."""
     tables.run(_FINDINGS)
     tables.run(_PURGED)
-    # Services tell the time of an object to the second, and leave off the rest.
-    tables.run(_ORPHANS, [started.replace(tzinfo=None, microsecond=0)])
+    tables.run(_ORPHANS, [started.replace(tzinfo=None)])
 
 
 def note_places(tables: Tables, store: str, places: Sequence[tuple[str, str, str | None]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -41,6 +42,12 @@ DEEP = (
     "integration/test_drill.py",
 )
 """What `make test` leaves to `make test-all`: together these take longer than everything else."""
+
+
+def pytest_configure() -> None:
+    """Let SIGINT mean what it means at a terminal: a shell starts what runs in the background with it ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -149,7 +149,7 @@ class DatabaseRestore:
         if wrong:
             raise RestoreFailed(
                 f"the restored table {wrong[0]} has {found.get(wrong[0], 'no')} rows; the snapshot says {expected.get(wrong[0], 'none')}",
-                hint="Run 'lockstep verify' on the snapshot; the target's database was not changed.",
+                hint=self._after_a_failed_proof(),
             )
         query = self.manifest.profile.query
         if query is None:
@@ -162,8 +162,13 @@ class DatabaseRestore:
         if not restores.same_references(self.tables, "named", "references_now"):
             raise RestoreFailed(
                 "the restored database references other objects than the snapshot says",
-                hint="Run 'lockstep verify' on the snapshot; the target's database was not changed.",
+                hint=self._after_a_failed_proof(),
             )
+
+    def _after_a_failed_proof(self) -> str:
+        if self.options.in_place:
+            return "Run 'lockstep verify' on the snapshot; what was restored is in the database, so empty it before another try."
+        return "Run 'lockstep verify' on the snapshot; the target's database was not changed."
 
     def _refuse_target(self, target: TargetState) -> None:
         shown = f'the database "{target.name}"'

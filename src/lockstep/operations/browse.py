@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lockstep.model.inventory import MissingObject
 from lockstep.model.results import SnapshotObject
+from lockstep.model.snapshots import DamagedSnapshot
 from lockstep.objects.store import ObjectStore
 from lockstep.operations.verify_record import read_record, when_sound
 from lockstep.operations.work import work_directory
@@ -21,8 +22,13 @@ from lockstep.tables.engine import Tables
 
 
 def list_snapshots(store: ObjectStore) -> list[Manifest]:
-    """All snapshots, oldest first (may be empty). Raises RepositoryNotFound, RepositoryInvalid."""
-    return open_repository(store).manifests()
+    """All snapshots whose manifests can be read, oldest first (may be empty). Raises RepositoryNotFound, RepositoryInvalid."""
+    return survey_snapshots(store)[0]
+
+
+def survey_snapshots(store: ObjectStore) -> tuple[list[Manifest], list[DamagedSnapshot]]:
+    """The same, and the snapshots whose manifests are damaged. Raises RepositoryNotFound, RepositoryInvalid."""
+    return open_repository(store).survey()
 
 
 def find_snapshot(store: ObjectStore, wanted: str, *, now: datetime, zone: tzinfo) -> Manifest:

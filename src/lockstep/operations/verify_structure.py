@@ -18,11 +18,8 @@ from lockstep.objects.transfer import Stop, in_parallel
 from lockstep.repository import layout
 from lockstep.repository.lock_state import read_lock
 from lockstep.repository.manifest import Manifest, manifest_from_bytes
-from lockstep.repository.repository import looks_used, open_repository
+from lockstep.repository.repository import LARGEST_MANIFEST, looks_used, open_repository
 from lockstep.repository.seal import is_cut, is_grown, is_sealed
-
-LARGEST = 256 << 20
-"""A manifest that is larger is not read: lockstep writes none of a hundredth of it, and it would have to be held in memory."""
 
 READERS = 8
 """Manifests that are read at once."""
@@ -96,7 +93,7 @@ def read_sealed(store: ObjectStore, path: str, snapshots: Iterable[str] = ()) ->
 def _read(store: ObjectStore, path: str, snapshots: tuple[str, ...] = ()) -> bytes | Finding:
     try:
         body = retrying(lambda: store.read(path))
-        if body.info.size > LARGEST:
+        if body.info.size > LARGEST_MANIFEST:
             return Finding("damaged", path, None, snapshots, f"has {body.info.size} bytes")
         return body.bytes()
     except ObjectNotFound:

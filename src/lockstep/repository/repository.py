@@ -10,14 +10,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
-from lockstep.errors import BucketNotFound, ObjectExists, ObjectNotFound, RepositoryInvalid, RepositoryNotFound
-from lockstep.model.snapshots import SnapshotId, SnapshotTime, is_snapshot_id, select_snapshot
+from lockstep.errors import (
+    BucketNotFound,
+    DiskFailed,
+    KeyRefused,
+    ObjectExists,
+    ObjectNotFound,
+    PermissionMissing,
+    RepositoryInvalid,
+    RepositoryNotFound,
+)
+from lockstep.model.snapshots import DamagedSnapshot, SnapshotId, SnapshotTime, is_snapshot_id, select_snapshot
 from lockstep.objects.store import ObjectStore
 from lockstep.repository import layout
 from lockstep.repository.manifest import FileEntry, Manifest, manifest_from_bytes
-from lockstep.repository.seal import sealed
+from lockstep.repository.seal import is_sealed, sealed
 
 CHUNK = 1 << 20
+
+LARGEST_MANIFEST = 256 << 20
+"""A manifest that is larger is not read: lockstep writes none of a hundredth of it, and it would have to be held in memory."""
 
 _WELCOME = frozenset({"locks", "lost+found"})
 """What may lie at the place of a new repository: who is working already, and what a file system makes in its root."""
@@ -41,19 +53,46 @@ class Repository:
 
     def manifest_and_checksum(self, snapshot: SnapshotId) -> tuple[Manifest, str]:
         """A snapshot's manifest and the SHA-256 of its file."""
+        manifest, data = self._read_manifest(snapshot)
+        return manifest, hashlib.sha256(data).hexdigest()
+
+    def _read_manifest(self, snapshot: SnapshotId) -> tuple[Manifest, bytes]:
         path = layout.manifest_path(snapshot)
         try:
-            data = self.store.read(path).bytes()
+            body = self.store.read(path)
+            if body.info.size > LARGEST_MANIFEST:
+                raise RepositoryInvalid(f"'{path}' has {body.info.size} bytes", hint="Run 'lockstep verify' to see what else was changed.")
+            data = body.bytes()
         except ObjectNotFound as error:
             raise RepositoryInvalid(f"'{path}' is gone", hint="Run 'lockstep verify' to see what else is damaged.") from error
+        except (DiskFailed, KeyRefused, PermissionMissing) as error:  # of this one: the repository was opened, so others can be read
+            raise RepositoryInvalid(f"'{path}' cannot be read: {error.message}", hint=error.hint) from error
         manifest = manifest_from_bytes(data, path=path)
         if manifest.repository != self.id:
             raise RepositoryInvalid(f"'{path}' is of another repository", hint="Run 'lockstep verify' to see what else was changed.")
-        return manifest, hashlib.sha256(data).hexdigest()
+        return manifest, data
 
     def manifests(self) -> list[Manifest]:
         """All manifests, oldest first."""
         return [self.manifest(snapshot) for snapshot in self.snapshot_ids()]
+
+    def survey(self) -> tuple[list[Manifest], list[DamagedSnapshot]]:
+        """The manifests that can be read, and what is wrong with others, both oldest first.
+
+        One that reads well and is not what its own checksum says is in both.
+        """
+        readable, damaged = [], []
+        for snapshot in self.snapshot_ids():
+            path = layout.manifest_path(snapshot)
+            try:
+                manifest, data = self._read_manifest(snapshot)
+            except RepositoryInvalid as error:
+                damaged.append(DamagedSnapshot(snapshot, path, error.message))
+                continue
+            readable.append(manifest)
+            if not is_sealed(data):
+                damaged.append(DamagedSnapshot(snapshot, path, f"'{path}' is not what its own checksum says"))
+        return readable, damaged
 
     def head(self) -> str | None:
         """The newest snapshot according to `head.json`; None when there is no such file, or nothing that can be read in it."""
@@ -71,7 +110,7 @@ class Repository:
     def _created(self, snapshot: SnapshotId) -> datetime:
         try:
             return self.manifest(snapshot).created
-        except (RepositoryInvalid, ObjectNotFound):  # its name still tells the second
+        except RepositoryInvalid:  # its name still tells the second
             return datetime.strptime(snapshot[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
     def chain(self, manifest: Manifest) -> list[Manifest]:

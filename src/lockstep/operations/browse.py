@@ -14,7 +14,7 @@ from lockstep.objects.store import ObjectStore
 from lockstep.operations.verify_record import read_record, when_sound
 from lockstep.operations.work import work_directory
 from lockstep.repository.drills import last_proven
-from lockstep.repository.history import readable_segments, references_file
+from lockstep.repository.history import readable_segments
 from lockstep.repository.manifest import Manifest
 from lockstep.repository.repository import Repository, open_repository
 from lockstep.tables import inventory, plans, references
@@ -90,6 +90,6 @@ def load_references(repository: Repository, manifest: Manifest, tables: Tables, 
 
     Raises RepositoryInvalid when a file that they need is gone or not what its manifest says.
     """
-    chain = [repository.local_copy(references_file(link), work) for link in repository.chain(manifest)]
+    chain = [repository.local_copy(entry, work) for entry in repository.chain(manifest)]
     references.replay(tables, chain, into="named")
     inventory.create(tables, readable_segments(repository, work))

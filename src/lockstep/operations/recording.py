@@ -5,7 +5,7 @@ from __future__ import annotations
 from lockstep.errors import RepositoryInvalid
 from lockstep.progress import Listener, Note
 from lockstep.repository.draft import Draft
-from lockstep.repository.history import History, references_file
+from lockstep.repository.history import CUT_EVERY, History
 from lockstep.tables import plans, references
 from lockstep.tables.engine import Tables
 
@@ -15,13 +15,15 @@ def save_references(draft: Draft, history: History, tables: Tables, *, listener:
 
     A parent whose references cannot be read any more is no reason to fail: then the list is full again.
     """
-    made, length = tables.directory / "references.parquet", history.next_chain_length
-    if length > 0 and history.newest is not None:
+    made, length = tables.directory / "references.parquet", 0
+    if history.newest is not None:
         try:
-            links = draft.repository.chain(history.newest)
-            files = [draft.repository.local_copy(references_file(link), tables.directory) for link in links]
-            references.replay(tables, files, into="references_before")
-            references.save_changes(tables, made, since="references_before")
+            chain = draft.repository.chain(history.newest)
+            length = len(chain) % CUT_EVERY
+            if length > 0:
+                files = [draft.repository.local_copy(entry, tables.directory) for entry in chain]
+                references.replay(tables, files, into="references_before")
+                references.save_changes(tables, made, since="references_before")
         except RepositoryInvalid as error:
             listener(Note(f"{error.message}; the references are stored in full again", level="warning"))
             length = 0

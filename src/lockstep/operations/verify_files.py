@@ -16,6 +16,7 @@ from lockstep.objects.transfer import Stop, in_parallel
 from lockstep.operations.verify_structure import Structure
 from lockstep.progress import Listener, StageAdvanced, StageEnded, StageStarted
 from lockstep.repository import layout
+from lockstep.repository.bridges import Link, named_segments
 from lockstep.repository.manifest import FileEntry, Manifest
 
 STAGE = "files"
@@ -34,35 +35,36 @@ class VerifiedFiles:
         entry = manifest.file(name)
         return self.tables.get(entry.path) if entry else None
 
+    def references(self, link: Link | None) -> Path | None:
+        """The table of references of a link; None when it is lost."""
+        return self.tables.get(link.references.path) if link is not None and link.references is not None else None
+
 
 def files_of(structure: Structure, selected: Iterable[SnapshotId]) -> list[FileEntry]:
     """The files that some snapshots need, each once: their own, the references of their chains, and all segments of the inventory."""
     entries: dict[FileEntry, None] = {}
     for snapshot in selected:
         entries |= dict.fromkeys(structure.manifests[snapshot].files)
-        for link in chain_of(structure, snapshot):
-            entries |= dict.fromkeys(each for each in link.files if each.path.endswith("/references.parquet"))
-    for manifest in structure.manifests.values():
-        entries |= dict.fromkeys(manifest.inventory)
+        entries |= dict.fromkeys(link.references for link in chain_of(structure, snapshot) if link.references is not None)
+    entries |= dict.fromkeys(named_segments(structure.manifests.values(), structure.bridges).values())
     return sorted(entries, key=lambda entry: -entry.size)
 
 
-def chain_of(structure: Structure, snapshot: SnapshotId) -> list[Manifest]:
-    """The manifests whose references a snapshot's are made of, its own first; it ends early where one is lost."""
-    links = [structure.manifests[snapshot]]
-    while links[-1].chain_length > 0 and len(links) <= links[0].chain_length:
-        parent = structure.manifests.get(SnapshotId(links[-1].parent or ""))
-        if parent is None:
-            break
-        links.append(parent)
+def chain_of(structure: Structure, snapshot: SnapshotId) -> list[Link]:
+    """The links that a snapshot's references are made of, its own first; it ends early where one is lost."""
+    links = []
+    at: SnapshotId | None = snapshot
+    while at is not None and (link := structure.link(at)) is not None:
+        links.append(link)
+        at = link.parent
     return links
 
 
 def whole_chain(structure: Structure, files: VerifiedFiles, snapshot: SnapshotId) -> list[Path] | None:
     """The tables of references of a snapshot's chain, oldest first; None when one of them is lost."""
     links = chain_of(structure, snapshot)
-    tables = [files.own(link, "references.parquet") for link in reversed(links)]
-    if links[-1].chain_length > 0 or any(table is None for table in tables):
+    tables = [files.references(link) for link in reversed(links)]
+    if not links or not links[-1].full or any(table is None for table in tables):
         return None
     return [table for table in tables if table is not None]
 
@@ -89,12 +91,13 @@ def verify_files(
 def touched_by(structure: Structure, entry: FileEntry) -> tuple[SnapshotId, ...]:
     """The snapshots that need a file: of a segment all from the one that names it on, of references those whose chain they are in."""
     if layout.is_segment(entry.path):
-        first = min((each for each, manifest in structure.manifests.items() if entry in manifest.inventory), default=SnapshotId(""))
+        namers = [each for each, manifest in structure.manifests.items() if entry in manifest.inventory]
+        first = min(namers, default=SnapshotId(""))
         return tuple(each for each in structure.snapshots if each >= first)
     owner = SnapshotId(entry.path.split("/")[1])
-    if not entry.path.endswith("/references.parquet"):
+    if not layout.is_references(entry.path):
         return (owner,)
-    return tuple(each for each in structure.manifests if any(link.snapshot == owner for link in chain_of(structure, each)))
+    return tuple(each for each in structure.manifests if any(link.references == entry for link in chain_of(structure, each)))
 
 
 def _check(store: ObjectStore, checker: Checker, work: Path, stop: Stop, entry: FileEntry) -> tuple[FileEntry, Fault | None, Path | None]:

@@ -106,13 +106,13 @@ class ObjectsVerification:
                     self._touch(snapshot, "named")
             return
         at: str | None = None
-        for snapshot, manifest in self.structure.manifests.items():
-            own = self.files.own(manifest, "references.parquet")
-            full = manifest.chain_length == 0
-            if own is None or not (full or manifest.parent == at):
+        for snapshot in self.structure.manifests:
+            link = self.structure.link(snapshot)
+            own = self.files.references(link)
+            if link is None or own is None or link.parent not in (None, at):
                 at = None
                 continue
-            verifications.follow_suspects(self.tables, own, full=full)
+            verifications.follow_suspects(self.tables, own, full=link.full)
             self._touch(snapshot, "suspect_references")
             at = snapshot
 
@@ -120,14 +120,13 @@ class ObjectsVerification:
         return self.selected is None or self.source == "chosen"
 
     def _find_lost_of(self, snapshot: SnapshotId) -> None:
-        manifest = self.structure.manifests[snapshot]
-        own = self.files.own(manifest, "references.parquet")
-        if own is None:
+        link = self.structure.link(snapshot)
+        own = self.files.references(link)
+        if link is None or own is None:
             return
-        parent = self.structure.manifests.get(SnapshotId(manifest.parent or ""))
-        before = self.files.own(parent, "missing.parquet") if parent else None
+        before = self._missing(link.parent) if link.parent in self.structure.manifests else None
         missing = self._missing(snapshot)
-        verifications.find_lost(self.tables, snapshot, own=own, full=manifest.chain_length == 0, missing=missing, missing_before=before)
+        verifications.find_lost(self.tables, snapshot, own=own, full=link.full, missing=missing, missing_before=before)
 
     def _missing(self, snapshot: SnapshotId) -> Path | None:
         return self.files.own(self.structure.manifests[snapshot], "missing.parquet")

@@ -13,7 +13,7 @@ from lockstep.model.snapshots import SnapshotId
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop
 from lockstep.operations.local_dump import local_dump
-from lockstep.operations.verify_files import VerifiedFiles, touched_by, whole_chain
+from lockstep.operations.verify_files import VerifiedFiles, chain_of, touched_by, whole_chain
 from lockstep.operations.verify_structure import Structure
 from lockstep.postgres.dump_rows import open_dump, read_rows, read_schema
 from lockstep.progress import Listener, Note
@@ -48,7 +48,7 @@ def derive_references(
     found, damaged = Derivations(), {finding.path for finding in files.findings}
     for snapshot in snapshots:
         manifest, chain = structure.manifests[snapshot], whole_chain(structure, files, snapshot)
-        own = manifest.file("references.parquet")
+        own = chain_of(structure, snapshot)[0].references if chain else None
         if chain is None or own is None or any(entry.path in damaged for entry in manifest.dump_files()):
             continue
         directory = work / f"derive-{snapshot}"

@@ -18,7 +18,6 @@ from lockstep.repository.locks import WriterLock
 from lockstep.repository.manifest import FileEntry, Manifest
 from lockstep.repository.private import make_private_directory
 from lockstep.repository.repository import CHUNK, Repository
-from lockstep.repository.seal import sealed
 
 
 @dataclass(slots=True)
@@ -94,7 +93,7 @@ class Draft:
         store.write(layout.manifest_path(self.snapshot), data)
         self.committed = True
         store.flush()
-        store.write(layout.HEAD, sealed({"snapshot": self.snapshot, "sha256": hashlib.sha256(data).hexdigest()}), overwrite=True)
+        self.repository.write_head(self.snapshot, hashlib.sha256(data).hexdigest())
         store.delete(replaced)
         store.flush()
 
@@ -107,21 +106,23 @@ class Draft:
 def reclaim(repository: Repository, *, listener: Listener) -> int:
     """Remove the files of snapshots that never came to exist, and those that never got their names. Only for the writer.
 
-    A snapshot that `head.json` or a later manifest names did exist: when its manifest is gone, what is left of it stays. Returns how many
-    snapshots were removed.
+    A snapshot that `head.json` or a later manifest names did exist: when its manifest is gone, what is left of it stays, unless the record
+    says that it was to be removed. Returns how many snapshots were removed.
     """
     work = repository.store.local_file(f"{layout.WORK}/any")
     if work is not None:
         shutil.rmtree(work.parent, ignore_errors=True)
+    removed = set(repository.bridges().removed)
     committed, seen = set(repository.snapshot_ids()), set()
     for page in repository.store.list(layout.SNAPSHOTS):
         seen |= {name for name in (info.key.split("/")[1] for info in page) if is_snapshot_id(name)}
     half_made = seen - committed
-    bereft = half_made & {repository.head(), *_predecessors(repository)} if half_made else set()
+    bereft = half_made & {repository.head(), *_predecessors(repository)} - removed if half_made - removed else set()
     for name in sorted(bereft):
         listener(Note(f"the snapshot {name} has lost its manifest; its other files are left alone", level="warning"))
     for name in sorted(half_made - bereft):
         listener(Note(f"removed what a stopped run left of {name}", fields={"snapshot": name}))
+        repository.store.delete([layout.manifest_path(SnapshotId(name))])  # of a pruned one: it must not outlast its dump
         remove_below(repository, f"{layout.SNAPSHOTS}{name}/")
     return len(half_made - bereft)
 

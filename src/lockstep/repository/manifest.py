@@ -19,11 +19,13 @@ Store = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Count = Annotated[int, Field(ge=0)]
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """A value of a stored JSON file; unknown fields are ignored, so that a newer lockstep may add some."""
+
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class FileEntry(_Record):
+class FileEntry(Record):
     """A file of the repository, by its path from the repository's root."""
 
     path: str
@@ -38,7 +40,7 @@ class FileEntry(_Record):
         return path
 
 
-class DatabaseRecord(_Record):
+class DatabaseRecord(Record):
     """The database as it was: enough to make it again, and to prove that it is the same. `rows` counts every table's rows."""
 
     name: str
@@ -61,7 +63,7 @@ class DatabaseRecord(_Record):
         return DatabaseFacts(**self.model_dump(exclude={"rows"}))
 
 
-class DumpRecord(_Record):
+class DumpRecord(Record):
     """How the dump was made. `size_bytes` is the sum of its files; `pg_dump_major` decides which pg_restore can read it."""
 
     format: DumpFormat
@@ -70,14 +72,14 @@ class DumpRecord(_Record):
     seconds: float
 
 
-class ProfileRecord(_Record):
+class ProfileRecord(Record):
     """How the references were asked for. `query` is None when the references are what a listing of the stores showed."""
 
     name: str
     query: str | None = None
 
 
-class ObjectCounts(_Record):
+class ObjectCounts(Record):
     """The objects of the snapshot; each referenced one is new, reused, missing or mismatched."""
 
     referenced: Count
@@ -89,14 +91,14 @@ class ObjectCounts(_Record):
     mismatched: Count
 
 
-class Previous(_Record):
+class Previous(Record):
     """The manifest before this one, by content, so that history cannot be rewritten unseen."""
 
     snapshot: Id
     sha256: Sha256
 
 
-class Manifest(_Record):
+class Manifest(Record):
     """A snapshot. It never holds a secret."""
 
     format: Literal[1] = 1

@@ -23,6 +23,7 @@ from lockstep.errors import (
 from lockstep.model.snapshots import DamagedSnapshot, SnapshotId, SnapshotTime, is_snapshot_id, select_snapshot
 from lockstep.objects.store import ObjectStore
 from lockstep.repository import layout
+from lockstep.repository.bridges import Bridges, bridges_path, link_of, read_bridges
 from lockstep.repository.manifest import FileEntry, Manifest, manifest_from_bytes
 from lockstep.repository.seal import is_sealed, sealed
 
@@ -43,9 +44,14 @@ class Repository:
     id: str
 
     def snapshot_ids(self) -> list[SnapshotId]:
-        """The ids of all snapshots, oldest first. What has no manifest is no snapshot."""
-        found = (layout.snapshot_of_manifest(info.key) for page in self.store.list(layout.SNAPSHOTS) for info in page)
-        return sorted(snapshot for snapshot in found if snapshot is not None)
+        """The ids of all snapshots, oldest first. What has no manifest is no snapshot, nor is what the record says was removed."""
+        found = {layout.snapshot_of_manifest(info.key) for page in self.store.list(layout.SNAPSHOTS) for info in page}
+        removed = self.bridges().removed
+        return sorted(snapshot for snapshot in found if snapshot is not None and snapshot not in removed)
+
+    def bridges(self) -> Bridges:
+        """What the snapshots need to know of those that are no more. A damaged record counts as none."""
+        return read_bridges(self.store)
 
     def manifest(self, snapshot: SnapshotId) -> Manifest:
         """A snapshot's manifest. Raises RepositoryInvalid when it is damaged, of a newer format or of another repository."""
@@ -113,15 +119,23 @@ class Repository:
         except RepositoryInvalid:  # its name still tells the second
             return datetime.strptime(snapshot[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
-    def chain(self, manifest: Manifest) -> list[Manifest]:
-        """The snapshots whose references must be replayed to get those of this one, oldest (a full list) first."""
-        links = [manifest]
-        while links[-1].chain_length > 0:
-            parent = links[-1].parent
-            if parent is None or len(links) > manifest.chain_length:
-                raise RepositoryInvalid(f"the chain of references of {manifest.snapshot} has no beginning", hint="Run 'lockstep verify'.")
-            links.append(self.manifest(SnapshotId(parent)))
-        return links[::-1]
+    def write_head(self, snapshot: SnapshotId, sha256: str) -> None:
+        """Name the newest snapshot, and the record of what was removed, so that it is missed when one of them goes."""
+        number = self.bridges().number
+        record = {"bridges": bridges_path(number)} if number else {}
+        self.store.write(layout.HEAD, sealed({"snapshot": snapshot, "sha256": sha256, **record}), overwrite=True)
+
+    def chain(self, manifest: Manifest) -> list[FileEntry]:
+        """The files that must be replayed to get the references of a snapshot, oldest (a full list) first. Raises RepositoryInvalid."""
+        bridges, files = self.bridges(), []
+        while True:
+            link = link_of(manifest, bridges)
+            if link.references is None:
+                raise RepositoryInvalid(f"the manifest of {link.snapshot} names no references", hint="Run 'lockstep verify'.")
+            files.append(link.references)
+            if link.parent is None:
+                return files[::-1]
+            manifest = self.manifest(link.parent)
 
     def local_copy(self, entry: FileEntry, directory: Path) -> Path:
         """A file of the repository in a work directory, under a plain name and checked against its size and SHA-256.

@@ -27,7 +27,8 @@ IDS = [SnapshotId(f"2026110{day}T000000Z-00000000") for day in range(1, 6)]
 
 def put(place: Repository, make_manifest: Any, snapshot: SnapshotId, **fields: object) -> None:
     created = datetime.strptime(snapshot[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    data = make_manifest(place, snapshot, created=created, **fields).as_bytes()
+    references = FileEntry(path=f"snapshots/{snapshot}/references.parquet", size=1, sha256="ab" * 32)
+    data = make_manifest(place, snapshot, created=created, **{"files": (references,), **fields}).as_bytes()
     place.store.write(layout.manifest_path(snapshot), data)
 
 
@@ -216,8 +217,14 @@ def test_a_chain_goes_back_to_the_snapshot_with_a_full_list(repository: Reposito
     put(repository, make_manifest, IDS[1], parent=IDS[0], chain_length=0)
     put(repository, make_manifest, IDS[2], parent=IDS[1], chain_length=1)
     put(repository, make_manifest, IDS[3], parent=IDS[2], chain_length=2)
-    assert [link.snapshot for link in repository.chain(repository.manifest(IDS[3]))] == IDS[1:4]
-    assert [link.snapshot for link in repository.chain(repository.manifest(IDS[1]))] == [IDS[1]]
+    assert [entry.path.split("/")[1] for entry in repository.chain(repository.manifest(IDS[3]))] == IDS[1:4]
+    assert [entry.path.split("/")[1] for entry in repository.chain(repository.manifest(IDS[1]))] == [IDS[1]]
+
+
+def test_a_manifest_without_references_is_refused(repository: Repository, make_manifest: Any) -> None:
+    put(repository, make_manifest, IDS[0], files=())
+    with pytest.raises(RepositoryInvalid, match="names no references"):
+        repository.chain(repository.manifest(IDS[0]))
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,9 @@ from lockstep.postgres.archives import archive_to_sql, read_archive_reader
 from lockstep.postgres.programs import find_programs
 from lockstep.progress import SILENT, Listener, StageAdvanced, StageEnded, StageStarted
 from lockstep.repository.layout import MARKER
+from lockstep.repository.local_copies import CHUNK
 from lockstep.repository.manifest import Manifest
-from lockstep.repository.repository import CHUNK, Repository, open_repository
+from lockstep.repository.repository import Repository, open_repository
 from lockstep.tables.engine import Tables
 
 STAGE = "database"

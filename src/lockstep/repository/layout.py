@@ -14,6 +14,8 @@ SNAPSHOTS = "snapshots/"
 INVENTORY = "inventory/"
 OBJECTS = "objects/"
 ODD = "odd/"
+ENCRYPTED = ".age"
+"""Behind the name of every encrypted file."""
 WORK = "locks/work"
 """Where local files grow before they are renamed into place: beside the locks, because it is nobody's data yet."""
 

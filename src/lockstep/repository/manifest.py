@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from lockstep.errors import RepositoryInvalid
 from lockstep.model.database import DatabaseFacts, DumpFormat, LocaleProvider
 from lockstep.model.keys import can_be_a_file_name
-from lockstep.repository.layout import FORMAT
+from lockstep.repository.layout import ENCRYPTED, FORMAT
 from lockstep.repository.seal import seal
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -25,12 +25,25 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class PlainRecord(Record):
+    """What is in an encrypted file. Without `sha256` where somebody could guess the contents and would see that he is right."""
+
+    size: Count
+    sha256: Sha256 | None = None
+
+
 class FileEntry(Record):
-    """A file of the repository, by its path from the repository's root."""
+    """A file of the repository, by its path from the repository's root. Size and SHA-256 are those of the bytes as they lie there."""
 
     path: str
     size: Count
     sha256: Sha256
+    plain: PlainRecord | None = None
+
+    @property
+    def encrypted(self) -> bool:
+        """True when an identity is needed to read it."""
+        return self.path.endswith(ENCRYPTED)
 
     @field_validator("path")
     @classmethod
@@ -79,6 +92,13 @@ class ProfileRecord(Record):
     query: str | None = None
 
 
+class EncryptionRecord(Record):
+    """To whom the snapshot's dump and its list of what is missing are encrypted, and whether the objects that it added are."""
+
+    recipients: tuple[str, ...]
+    objects: bool = False
+
+
 class ObjectCounts(Record):
     """The objects of the snapshot; each referenced one is new, reused, missing or mismatched."""
 
@@ -115,14 +135,16 @@ class Manifest(Record):
     profile: ProfileRecord
     stores: dict[Store, str]
     objects: ObjectCounts
+    encryption: EncryptionRecord | None = None
     files: tuple[FileEntry, ...]
     inventory: tuple[FileEntry, ...] = ()
     tools: dict[str, str] = {}
     seconds: float = 0.0
 
     def file(self, name: str) -> FileEntry | None:
-        """The file of the snapshot's own directory with this name, or None."""
-        return next((entry for entry in self.files if entry.path == f"snapshots/{self.snapshot}/{name}"), None)
+        """The file of the snapshot's own directory with this name, encrypted or not, or None."""
+        path = f"snapshots/{self.snapshot}/{name}"
+        return next((entry for entry in self.files if entry.path.removesuffix(ENCRYPTED) == path), None)
 
     def dump_files(self) -> tuple[FileEntry, ...]:
         """The files that make up the dump: one, or those of a directory."""

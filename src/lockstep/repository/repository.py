@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
+from lockstep.encryption.keyring import Keyring
 from lockstep.errors import (
     BucketNotFound,
     DiskFailed,
@@ -24,10 +24,11 @@ from lockstep.model.snapshots import DamagedSnapshot, SnapshotId, SnapshotTime, 
 from lockstep.objects.store import ObjectStore
 from lockstep.repository import layout
 from lockstep.repository.bridges import Bridges, bridges_path, link_of, read_bridges
-from lockstep.repository.manifest import FileEntry, Manifest, manifest_from_bytes
+from lockstep.repository.hashed import Hashed
+from lockstep.repository.keyed_store import keyring_of
+from lockstep.repository.local_copies import CHUNK, local_copy
+from lockstep.repository.manifest import EncryptionRecord, FileEntry, Manifest, manifest_from_bytes
 from lockstep.repository.seal import is_sealed, sealed
-
-CHUNK = 1 << 20
 
 LARGEST_MANIFEST = 256 << 20
 """A manifest that is larger is not read: lockstep writes none of a hundredth of it, and it would have to be held in memory."""
@@ -42,6 +43,16 @@ class Repository:
 
     store: ObjectStore
     id: str
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keys that came with its place."""
+        return keyring_of(self.store)
+
+    def encryption(self) -> EncryptionRecord | None:
+        """How what is written now is encrypted; None when it is plain."""
+        keyring = self.keyring
+        return EncryptionRecord(recipients=keyring.recipients, objects=keyring.encrypt_objects) if keyring.recipients else None
 
     def snapshot_ids(self) -> list[SnapshotId]:
         """The ids of all snapshots, oldest first. What has no manifest is no snapshot, nor is what the record says was removed."""
@@ -127,49 +138,34 @@ class Repository:
 
     def chain(self, manifest: Manifest) -> list[FileEntry]:
         """The files that must be replayed to get the references of a snapshot, oldest (a full list) first. Raises RepositoryInvalid."""
+        return [entry for _, entry in self.chain_by_snapshot(manifest)]
+
+    def chain_by_snapshot(self, manifest: Manifest) -> list[tuple[SnapshotId, FileEntry]]:
+        """The same, each file with the snapshot whose references it leads to."""
         bridges, files = self.bridges(), []
         while True:
             link = link_of(manifest, bridges)
             if link.references is None:
                 raise RepositoryInvalid(f"the manifest of {link.snapshot} names no references", hint="Run 'lockstep verify'.")
-            files.append(link.references)
+            files.append((link.snapshot, link.references))
             if link.parent is None:
                 return files[::-1]
             manifest = self.manifest(link.parent)
 
     def local_copy(self, entry: FileEntry, directory: Path) -> Path:
-        """A file of the repository in a work directory, under a plain name and checked against its size and SHA-256.
+        """A file of the repository in a work directory, under a plain name, checked against its size and SHA-256, and decrypted.
 
-        On a local disk it is a symbolic link, elsewhere a download. Raises RepositoryInvalid when the file is gone or not what the
-        manifest says; then nothing is left in the directory.
+        Where nothing is to be decrypted on a local disk it is a symbolic link, else a new file. Raises RepositoryInvalid when the file is
+        gone or not what the manifest says, IdentityNeeded; then nothing is left in the directory.
         """
-        target = directory / entry.path.replace("/", "-")
-        here = self.store.local_file(entry.path)
-        if here is not None:
-            blocks: Iterator[bytes] = _blocks(here, entry.path)
-            target.unlink(missing_ok=True)
-        else:
-            blocks = _downloaded(self.store, entry.path, target)
-        hashing, size = hashlib.sha256(), 0
-        for block in blocks:
-            hashing.update(block)
-            size += len(block)
-        if size != entry.size or hashing.hexdigest() != entry.sha256:
-            target.unlink(missing_ok=True)
-            raise RepositoryInvalid(
-                f"'{entry.path}' is not what its manifest says", hint="Run 'lockstep verify' to see what else is damaged."
-            )
-        if here is not None:
-            target.symlink_to(here)
-        return target
+        return local_copy(self.store, entry, directory)
 
     def describe(self, path: str) -> FileEntry:
         """A file of the repository as it is now, for files that no manifest names yet (segments of a killed run)."""
-        hashing, size = hashlib.sha256(), 0
+        hashed = Hashed()
         for block in self.store.read(path).chunks(CHUNK):
-            hashing.update(block)
-            size += len(block)
-        return FileEntry(path=path, size=size, sha256=hashing.hexdigest())
+            hashed.take(block)
+        return FileEntry(path=path, size=hashed.size, sha256=hashed.sha256)
 
 
 def open_repository(store: ObjectStore) -> Repository:
@@ -238,25 +234,3 @@ def looks_used(store: ObjectStore) -> bool:
         return any(page for prefix in (layout.SNAPSHOTS, layout.OBJECTS, layout.INVENTORY) for page in store.list(prefix))
     except BucketNotFound:
         return False
-
-
-def _blocks(path: Path, shown: str) -> Iterator[bytes]:
-    try:
-        with path.open("rb") as file:
-            while block := file.read(CHUNK):
-                yield block
-    except OSError as error:
-        raise RepositoryInvalid(
-            f"'{shown}' cannot be read: {error.strerror}", hint="Run 'lockstep verify' to see what else is damaged."
-        ) from error
-
-
-def _downloaded(store: ObjectStore, path: str, target: Path) -> Iterator[bytes]:
-    try:
-        body = store.read(path)
-    except ObjectNotFound as error:
-        raise RepositoryInvalid(f"'{path}' is gone", hint="Run 'lockstep verify' to see what else is damaged.") from error
-    with target.open("wb") as file:
-        for block in body.chunks(CHUNK):
-            file.write(block)
-            yield block

@@ -19,9 +19,14 @@ ROWS_AT_ONCE = 4096
 
 @dataclass(frozen=True, slots=True)
 class TableLimits:
-    """What the set algebra may use. The memory is DuckDB's own limit; its buffers and the interpreter come on top (about 80 MB)."""
+    """What the set algebra may use. The memory is DuckDB's own limit; its buffers and the interpreter come on top (about 80 MB).
+
+    A statement that cannot be done in `memory_mb`, spilling included, is tried with twice as much, up to `most_memory_mb`: a backup that
+    took hours must not fail at its end over a bound that is there for small machines.
+    """
 
     memory_mb: int = 72
+    most_memory_mb: int = 1152
     threads: int = 2
 
 
@@ -34,6 +39,7 @@ class Tables:
     def __init__(self, directory: Path, *, limits: TableLimits | None = None) -> None:
         limits = limits or TableLimits()
         self.directory = directory
+        self._memory_mb, self._most_memory_mb = limits.memory_mb, limits.most_memory_mb
         self._lock = threading.RLock()
         spill = directory / "spill"
         spill.mkdir(parents=True, exist_ok=True)
@@ -50,15 +56,15 @@ class Tables:
                 },
             )
 
-    def run(self, sql: str, parameters: Sequence[Any] = ()) -> None:
-        """Run one statement that gives no rows."""
+    def run(self, sql: str, parameters: Sequence[Any] = (), *, once: bool = False) -> None:
+        """Run one statement that gives no rows; `once` when it must not be tried again, since it reads what is gone then, as a pipe."""
         with self._lock, translated("the work directory", self.directory):
-            self._connection.execute(sql, list(parameters))
+            self._execute(self._connection, sql, parameters, most_memory_mb=0 if once else self._most_memory_mb)
 
     def row(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...]:
         """Run a statement that gives exactly one row."""
         with self._lock, translated("the work directory", self.directory):
-            found = self._connection.execute(sql, list(parameters)).fetchone()
+            found = self._execute(self._connection, sql, parameters, most_memory_mb=self._most_memory_mb).fetchone()
         assert found is not None, sql
         return tuple(found)
 
@@ -68,7 +74,7 @@ class Tables:
             cursor = self._connection.cursor()
         try:
             with translated("the work directory", self.directory):
-                cursor.execute(sql, list(parameters))
+                self._execute(cursor, sql, parameters, most_memory_mb=self._most_memory_mb)
             while True:
                 with translated("the work directory", self.directory):
                     batch = cursor.fetchmany(ROWS_AT_ONCE)
@@ -77,6 +83,18 @@ class Tables:
                 yield from batch
         finally:
             cursor.close()
+
+    def _execute(
+        self, connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any], *, most_memory_mb: int
+    ) -> duckdb.DuckDBPyConnection:
+        while True:
+            try:
+                return connection.execute(sql, list(parameters))
+            except duckdb.OutOfMemoryException as error:
+                if self._memory_mb * 2 > most_memory_mb or "No space left" in str(error):
+                    raise
+                self._memory_mb *= 2
+                connection.execute(f"SET memory_limit = '{self._memory_mb}MB'")
 
     def close(self) -> None:
         """Give back memory and temporary files."""

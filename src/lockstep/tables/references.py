@@ -59,7 +59,7 @@ def load(tables: Tables, blocks: Generator[bytes, None, int]) -> ReferenceCounts
     feeder = _Feeder(blocks, pipe)
     feeder.start()
     try:
-        tables.run(_LOAD, [str(pipe)])
+        tables.run(_LOAD, [str(pipe)], once=True)
     except LockstepError:
         if feeder.error is None:
             raise

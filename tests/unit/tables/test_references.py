@@ -165,7 +165,7 @@ def test_a_row_that_cannot_be_read_ends_the_feeding_and_nothing_hangs(tables: Ta
 def test_a_reader_that_fails_before_it_opens_the_pipe_does_not_leave_the_feeder_waiting(
     tables: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise RepositoryInvalid("cannot be read", hint="Look.")
 
     monkeypatch.setattr(tables, "run", fails)

@@ -7,12 +7,13 @@ import resource
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
-LOOK_SECONDS = 0.05
+LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +26,21 @@ class Measured:
     output: str
 
 
-def measure(command: Sequence[str], *, environment: Mapping[str, str]) -> Measured:
-    """Run a command to its end. Raises CalledProcessError when it fails."""
+def measure(command: str, *, environment: Mapping[str, str], log: Path) -> Measured:
+    """Run a shell command to its end; its errors go to `log`. Raises CalledProcessError when it fails."""
     before, started = _children_cpu(), time.monotonic()
-    process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    peak: list[int] = [0]
-    watcher = threading.Thread(target=_watch, args=(process.pid, peak), daemon=True)
-    watcher.start()
-    output, errors = process.communicate()
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", f"set -e; {command}"], env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=errors, text=True
+        )
+        peak: list[int] = [0]
+        watcher = threading.Thread(target=_watch, args=(process.pid, peak), daemon=True)
+        watcher.start()
+        output, _ = process.communicate()
     seconds = time.monotonic() - started
     watcher.join()
     if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command, output, errors)
+        raise subprocess.CalledProcessError(process.returncode, command, output, log.read_text(errors="replace"))
     return Measured(seconds, _children_cpu() - before, peak[0], output)
 
 

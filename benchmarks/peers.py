@@ -2,65 +2,120 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from deployments import Deployment
-
 BIN = Path(sys.executable).parent
+CORES = os.cpu_count() or 1
+
+RCLONE = ("--transfers=64", "--checkers=64", "--fast-list", "--s3-no-head-object", "--s3-no-head", "--no-update-modtime", "--size-only")
+"""What rclone's manual names for many small objects; of 16, 32, 64 and 128 transfers 64 were fastest here."""
+
+S5CMD = ("--numworkers=64", "--log=error")
+"""Its default of 256 workers was slower here."""
+
+
+def _nothing() -> None:
+    return
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
-    """A way to back up: `command` is run by a shell; `settings` says in words what was set."""
+class Way:
+    """A way to do something: `command` is run by a shell after `before`, which is not measured.
+
+    `slow` ways run in the first round alone. A `floor` does only a part of the work: nobody can be faster. `seconds_in` reads the seconds
+    from the output of a command that measures by itself.
+    """
 
     name: str
     settings: str
     command: str
+    before: Callable[[], None] = field(default=_nothing)
+    slow: bool = False
+    floor: bool = False
+    seconds_in: Callable[[str], float] | None = None
 
 
-def lockstep(deployment: Deployment, target: Path) -> Peer:
-    """One command does it."""
-    words = [sys.executable, "-m", "lockstep", "backup", "--quiet", "--json", "--database", deployment.conninfo]
-    words += ["--bucket", f"s3://{deployment.bucket}", "--repo", str(target / "lockstep")]
-    return Peer("lockstep", "defaults", shlex.join(words))
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What a command works on: a database, a bucket, and the programs of PostgreSQL."""
+
+    conninfo: str
+    bucket: str
+    endpoint_url: str
+    programs: Path
+
+    @property
+    def deployment(self) -> list[str]:
+        """How lockstep is told of it."""
+        return ["--database", self.conninfo, "--bucket", f"s3://{self.bucket}"]
+
+    @property
+    def rclone(self) -> str:
+        """How rclone is told of the bucket."""
+        return f":s3,provider=Other,env_auth=true,endpoint='{self.endpoint_url}':{self.bucket}"
+
+    def dump(self, target: Path) -> str:
+        """pg_dump -Fc at its defaults."""
+        return shlex.join([str(self.programs / "pg_dump"), "-Fc", "-f", str(target), "-d", self.conninfo])
+
+    def load(self, dump: Path, *, jobs: int, to: str) -> str:
+        """pg_restore, with jobs where there is more than one."""
+        return shlex.join([str(self.programs / "pg_restore"), *([f"-j{jobs}"] if jobs > 1 else []), "-d", to, str(dump)])
 
 
-def manual(deployment: Deployment, target: Path, *, pg_dump: str) -> Peer:
-    """What Parsec's manual says: pg_dump, then aws s3 sync."""
-    sync = shlex.join([str(BIN / "aws"), "s3", "sync", "--only-show-errors", f"s3://{deployment.bucket}", str(target / "manual")])
-    return Peer("manual procedure", "pg_dump -Fc; aws s3 sync, defaults", f"{_dump(deployment, target, pg_dump, 'manual')} && {sync}")
+def lockstep(command: str, *words: str) -> str:
+    """A command of lockstep as it is installed beside this Python."""
+    return shlex.join([str(BIN / "lockstep"), command, "--quiet", "--json", *words])
 
 
-def rclone(deployment: Deployment, target: Path, *, pg_dump: str) -> Peer:
-    """The sync of rclone, with the options that its manual names for many small objects."""
-    remote = f":s3,provider=Other,env_auth=true,endpoint='{deployment.store.endpoint_url}':{deployment.bucket}"
-    options = ["--transfers=64", "--checkers=64", "--fast-list", "--s3-no-head-object", "--no-update-modtime", "--size-only", "--quiet"]
-    sync = shlex.join([str(BIN / "rclone"), "sync", remote, str(target / "rclone"), *options])
-    return Peer("rclone", " ".join(options), f"{_dump(deployment, target, pg_dump, 'rclone')} && {sync}")
+def aws(*words: str) -> str:
+    """A command of the AWS CLI."""
+    return shlex.join([str(BIN / "aws"), "s3", *words])
 
 
-def s5cmd(deployment: Deployment, target: Path, *, pg_dump: str) -> Peer:
-    """The sync of s5cmd, with its own default of 256 workers, or fewer."""
-    words = [
-        str(BIN / "s5cmd"),
-        "--numworkers=64",
-        "--log=error",
-        "sync",
-        "--size-only",
-        f"s3://{deployment.bucket}/*",
-        f"{target / 's5cmd'}/",
+def rclone(*words: str) -> str:
+    """A command of rclone."""
+    return shlex.join([str(BIN / "rclone"), *words, "--quiet"])
+
+
+def s5cmd(*words: str) -> str:
+    """A command of s5cmd."""
+    return shlex.join([str(BIN / "s5cmd"), *S5CMD, *words])
+
+
+def backups(side: Side, target: Callable[[str], Path], *, before: Callable[[str], Callable[[], None]], slow: bool) -> list[Way]:
+    """Database and objects into targets of their own: lockstep and the three others, and the database alone.
+
+    `target` gives the place of each by its name, `before` what is done there first. With `slow` the slowest two run once.
+    """
+    dumps = {name: side.dump(target(f"{name}.dump")) for name in ("aws", "rclone", "s5cmd", "bare")}
+    s3 = f"s3://{side.bucket}"
+    return [
+        Way("lockstep", "defaults", lockstep("backup", *side.deployment, "--repo", str(target("lockstep"))), before("lockstep")),
+        Way("pg_dump -Fc alone", "defaults", dumps["bare"], floor=True),
+        Way(
+            "rclone",
+            f"pg_dump -Fc; rclone sync {' '.join(RCLONE)}",
+            f"{dumps['rclone']} && {rclone('sync', side.rclone, str(target('rclone')), *RCLONE)}",
+            before("rclone"),
+        ),
+        Way(
+            "s5cmd",
+            f"pg_dump -Fc; s5cmd {' '.join(S5CMD)} sync --size-only",
+            f"{dumps['s5cmd']} && {s5cmd('sync', '--size-only', f'{s3}/*', str(target('s5cmd')) + '/')}",
+            before("s5cmd"),
+            slow=slow,
+        ),
+        Way(
+            "manual procedure",
+            "pg_dump -Fc; aws s3 sync, defaults",
+            f"{dumps['aws']} && {aws('sync', '--only-show-errors', s3, str(target('aws')))}",
+            before("aws"),
+            slow=True,
+        ),
     ]
-    return Peer("s5cmd", "--numworkers=64 sync --size-only", f"{_dump(deployment, target, pg_dump, 's5cmd')} && {shlex.join(words)}")
-
-
-def bare_dump(deployment: Deployment, target: Path, *, pg_dump: str) -> Peer:
-    """The floor of everything: the database alone, at pg_dump's defaults."""
-    return Peer("pg_dump -Fc alone", "defaults", _dump(deployment, target, pg_dump, "bare"))
-
-
-def _dump(deployment: Deployment, target: Path, pg_dump: str, name: str) -> str:
-    make = shlex.join(["mkdir", "-p", str(target / name)])
-    return f"{make} && {shlex.join([pg_dump, '-Fc', '-f', str(target / f'{name}.dump'), '-d', deployment.conninfo])}"

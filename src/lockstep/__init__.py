@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from lockstep.operations.browse import find_snapshot, list_snapshots
     from lockstep.operations.check import check
     from lockstep.operations.drill import DrillOptions, drill
-    from lockstep.operations.export import ExportOptions, export
     from lockstep.operations.repair import RepairOptions, repair
     from lockstep.operations.restore import RestoreOptions, RestoreTarget, restore
     from lockstep.operations.verify import VerifyOptions, verify
@@ -32,7 +31,6 @@ _PLACES = {
     "DatabaseAddress": "lockstep.model.addresses",
     "Deployment": "lockstep.deployment.deployment",
     "DrillOptions": "lockstep.operations.drill",
-    "ExportOptions": "lockstep.operations.export",
     "LockstepError": "lockstep.errors",
     "RepairOptions": "lockstep.operations.repair",
     "RestoreOptions": "lockstep.operations.restore",
@@ -43,7 +41,6 @@ _PLACES = {
     "backup": "lockstep.operations.backup",
     "check": "lockstep.operations.check",
     "drill": "lockstep.operations.drill",
-    "export": "lockstep.operations.export",
     "find_snapshot": "lockstep.operations.browse",
     "list_snapshots": "lockstep.operations.browse",
     "open_store": "lockstep.objects.open",
@@ -58,7 +55,6 @@ __all__ = [
     "DatabaseAddress",
     "Deployment",
     "DrillOptions",
-    "ExportOptions",
     "LockstepError",
     "RepairOptions",
     "RestoreOptions",
@@ -70,7 +66,6 @@ __all__ = [
     "backup",
     "check",
     "drill",
-    "export",
     "find_snapshot",
     "list_snapshots",
     "open_store",

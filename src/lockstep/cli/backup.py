@@ -12,7 +12,6 @@ from lockstep.cli.screen import Result
 from lockstep.cli.transfer_options import Concurrency, TempDir, transfer_limits
 from lockstep.cli.wiring import open_deployment, open_repository_store
 from lockstep.config.deployment import DeploymentSettings
-from lockstep.config.encryption import EncryptionSettings
 from lockstep.config.repository import RepositorySettings
 from lockstep.errors import ConfigurationError
 from lockstep.operations.backup import backup
@@ -38,7 +37,6 @@ def run_backup(
     session: Session,
     deployment: DeploymentSettings,
     repository: RepositorySettings,
-    encryption: EncryptionSettings,
     *,
     format_: Format = None,
     jobs: Jobs = None,
@@ -59,7 +57,7 @@ def run_backup(
         limits=transfer_limits(concurrency),
         temporary=temp_dir,
     )
-    opened, place = open_deployment(deployment), open_repository_store(repository, encryption)
+    opened, place = open_deployment(deployment), open_repository_store(repository)
     if dry_run:
         plan = plan_backup(opened, place, options=options)
         return Result(report.plan_as_document(plan), report.plan_as_text(plan))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from lockstep.config.deployment import DeploymentSettings
-from lockstep.config.encryption import IdentitySettings
 from lockstep.config.faults import Faults
 from lockstep.config.places import as_file_url, checked_endpoint, checked_store_url, expanded, has_scheme
 from lockstep.model.addresses import StoreAddress
@@ -17,10 +16,9 @@ REPOSITORY_KEYS = ("endpoint_url", "access_key_id", "secret_access_key", "region
 
 @dataclass(frozen=True, slots=True)
 class RepositorySettings:
-    """Where the repository is and how to get in, and how to read what is encrypted there."""
+    """Where the repository is and how to get in."""
 
     address: StoreAddress
-    identity: IdentitySettings = field(default_factory=IdentitySettings)
 
 
 def repository_settings(

@@ -156,6 +156,10 @@ class SeaweedFS:
             secret_access_key=self.secret_access_key,
         )
 
+    def shell_arguments(self) -> list[str]:
+        """What `weed shell` needs to be told to find this server."""
+        return [f"-{role}={LOOPBACK}:{self._ports[role]}.{self._ports[role + '.grpc']}" for role in ("master", "filer")]
+
     def environment(self) -> dict[str, str]:
         """The variables by which any S3 client finds this store."""
         return {

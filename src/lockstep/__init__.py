@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lockstep.operations.browse import find_snapshot, list_snapshots
     from lockstep.operations.check import check
     from lockstep.operations.drill import DrillOptions, drill
+    from lockstep.operations.export import ExportOptions, export
     from lockstep.operations.repair import RepairOptions, repair
     from lockstep.operations.restore import RestoreOptions, RestoreTarget, restore
     from lockstep.operations.verify import VerifyOptions, verify
@@ -31,6 +32,7 @@ _PLACES = {
     "DatabaseAddress": "lockstep.model.addresses",
     "Deployment": "lockstep.deployment.deployment",
     "DrillOptions": "lockstep.operations.drill",
+    "ExportOptions": "lockstep.operations.export",
     "LockstepError": "lockstep.errors",
     "RepairOptions": "lockstep.operations.repair",
     "RestoreOptions": "lockstep.operations.restore",
@@ -41,6 +43,7 @@ _PLACES = {
     "backup": "lockstep.operations.backup",
     "check": "lockstep.operations.check",
     "drill": "lockstep.operations.drill",
+    "export": "lockstep.operations.export",
     "find_snapshot": "lockstep.operations.browse",
     "list_snapshots": "lockstep.operations.browse",
     "open_store": "lockstep.objects.open",
@@ -55,6 +58,7 @@ __all__ = [
     "DatabaseAddress",
     "Deployment",
     "DrillOptions",
+    "ExportOptions",
     "LockstepError",
     "RepairOptions",
     "RestoreOptions",
@@ -66,6 +70,7 @@ __all__ = [
     "backup",
     "check",
     "drill",
+    "export",
     "find_snapshot",
     "list_snapshots",
     "open_store",

@@ -49,6 +49,12 @@ class RepositoryLocked(LockstepError):
     kind = "repository_locked"
 
 
+class IdentityNeeded(LockstepError):
+    """What must be read is encrypted, and no identity that is given can read it."""
+
+    kind = "identity_needed"
+
+
 class SnapshotNotFound(LockstepError):
     """No snapshot answers to the name that was given, or more than one does."""
 

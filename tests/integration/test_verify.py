@@ -310,6 +310,16 @@ def test_a_repository_in_an_object_store_is_verified_alike(repo: Path, bucket: S
     assert verified(store, percent=50.0).ok
 
 
+def test_a_list_goes_on_behind_a_damaged_manifest(repo: Path, snapshots: list[str], lockstep: Lockstep) -> None:
+    (repo / f"snapshots/{snapshots[1]}/manifest.json").write_bytes(b"{}")
+    ran = lockstep("list", "--repo", repo, "--json")
+    assert ran.returncode == 3, ran
+    assert [each["snapshot"] for each in ran.json["snapshots"]] == [snapshots[0], *snapshots[2:]]
+    [damaged] = ran.json["damaged"]
+    assert (damaged["snapshot"], damaged["path"]) == (snapshots[1], f"snapshots/{snapshots[1]}/manifest.json")
+    assert "DAMAGED" in lockstep("list", "--repo", repo).stdout
+
+
 @pytest.fixture
 def environment(lockstep_environment: dict[str, str], s3_server: SeaweedFS) -> dict[str, str]:
     keys = {"AWS_ACCESS_KEY_ID": s3_server.access_key_id, "AWS_SECRET_ACCESS_KEY": s3_server.secret_access_key, "AWS_REGION": "us-east-1"}

@@ -12,6 +12,7 @@ from lockstep.cli.screen import Result
 from lockstep.cli.transfer_options import Concurrency, TempDir, transfer_limits
 from lockstep.cli.wiring import open_deployment, open_repository_store
 from lockstep.config.deployment import DeploymentSettings
+from lockstep.config.encryption import EncryptionSettings
 from lockstep.config.repository import RepositorySettings
 from lockstep.errors import ConfigurationError
 from lockstep.operations.backup import backup
@@ -37,6 +38,7 @@ def run_backup(
     session: Session,
     deployment: DeploymentSettings,
     repository: RepositorySettings,
+    encryption: EncryptionSettings,
     *,
     format_: Format = None,
     jobs: Jobs = None,
@@ -57,7 +59,7 @@ def run_backup(
         limits=transfer_limits(concurrency),
         temporary=temp_dir,
     )
-    opened, place = open_deployment(deployment), open_repository_store(repository)
+    opened, place = open_deployment(deployment), open_repository_store(repository, encryption)
     if dry_run:
         plan = plan_backup(opened, place, options=options)
         return Result(report.plan_as_document(plan), report.plan_as_text(plan))

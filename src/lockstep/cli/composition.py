@@ -1,7 +1,8 @@
 """Makes a command of the command line out of a plain function.
 
 The function says what it needs by the types of its parameters: a `Session` (how to talk to the person), a `DeploymentSettings`, a
-`RepositorySettings`. Each brings its options with it. Every other parameter is an option or an argument of the command's own.
+`RepositorySettings`, an `EncryptionSettings`. Each brings its options with it. Every other parameter is an option or an argument of the
+command's own.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from typing import Any, Protocol
 import typer
 
 from lockstep.cli.file_option import Invocation, from_command_line, source_rank
-from lockstep.cli.options import DEPLOYMENT_OPTIONS, OUTPUT_OPTIONS, REPOSITORY_OPTIONS
+from lockstep.cli.options import DEPLOYMENT_OPTIONS, ENCRYPTION_OPTIONS, OUTPUT_OPTIONS, REPOSITORY_OPTIONS
 from lockstep.cli.screen import OutputOptions, Result, Screen
 from lockstep.cli.settings import given_settings
 from lockstep.cli.signatures import parameters_of, signature
 from lockstep.config.deployment import DeploymentSettings
+from lockstep.config.encryption import EncryptionSettings
 from lockstep.config.repository import RepositorySettings
 from lockstep.progress import Listener
 
@@ -48,6 +50,7 @@ class Session:
 GROUPS: Mapping[type, Mapping[str, Any]] = {
     DeploymentSettings: DEPLOYMENT_OPTIONS,
     RepositorySettings: REPOSITORY_OPTIONS,
+    EncryptionSettings: ENCRYPTION_OPTIONS,
     Session: {},
 }
 

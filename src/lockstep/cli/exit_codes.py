@@ -27,6 +27,7 @@ STATUS: Mapping[type[errors.LockstepError], ExitStatus] = {
     errors.RepositoryNotFound: ExitStatus.FAILED,
     errors.RepositoryInvalid: ExitStatus.FAILED,
     errors.RepositoryLocked: ExitStatus.LOCKED,
+    errors.IdentityNeeded: ExitStatus.USAGE,
     errors.SnapshotNotFound: ExitStatus.FAILED,
     errors.DatabaseUnreachable: ExitStatus.FAILED,
     errors.DatabaseFailed: ExitStatus.FAILED,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from lockstep.cli.composition import Session
+from lockstep.cli.exit_codes import ExitStatus
 from lockstep.cli.screen import Result
 from lockstep.cli.wiring import open_repository_store
 from lockstep.config.repository import RepositorySettings
-from lockstep.operations.browse import list_snapshots, when_proven, when_verified
+from lockstep.operations.browse import survey_snapshots, when_proven, when_verified
 from lockstep.report import snapshots as report
 from lockstep.repository.manifest import Manifest
 
@@ -16,14 +17,15 @@ from lockstep.repository.manifest import Manifest
 def run_list(session: Session, repository: RepositorySettings) -> Result:  # noqa: ARG001 - every command talks to somebody
     """List the snapshots of a repository."""
     store = open_repository_store(repository)
-    manifests = list_snapshots(store)
+    manifests, damaged = survey_snapshots(store)
     proven = when_proven(store)
     verified, read = when_verified(store)
     rows = [
         as_row(manifest, proven.get(manifest.snapshot), verified=verified.get(manifest.snapshot), read=read.get(manifest.snapshot))
         for manifest in manifests
     ]
-    return Result(report.as_document(rows), report.as_table(rows))
+    status = ExitStatus.FINDINGS if damaged else ExitStatus.DONE
+    return Result(report.as_document(rows, damaged), report.as_table(rows, damaged), status)
 
 
 def as_row(

@@ -63,6 +63,12 @@ COMMANDS: Sequence[CommandPlace] = (
         "repair", "lockstep.cli.repair:run_repair", "Put back into the bucket what is missing or of the wrong size and the repository has."
     ),
     CommandPlace("drill", "lockstep.cli.drill:run_drill", "Restore a snapshot into a throw-away PostgreSQL and prove the result."),
+    CommandPlace(
+        "export",
+        "lockstep.cli.export:run_export",
+        "Write a snapshot into a directory as the plain tools know it: a dump, and the objects under their keys.",
+    ),
+    CommandPlace("key", "lockstep.cli.key:run_key", "Make a pair of keys: the secret one goes into a file, the public one is printed."),
     CommandPlace("demo", "lockstep.cli.demo:run_demo", "Show the whole story on this machine, with a real PostgreSQL and S3 store."),
 )
 

@@ -17,6 +17,7 @@ from lockstep.cli.log_lines import LogFormat
 
 DEPLOYMENT = "Deployment"
 REPOSITORY = "Repository"
+ENCRYPTION = "Encryption"
 OUTPUT = "Output"
 
 Database = Annotated[
@@ -110,6 +111,49 @@ Repo = Annotated[
         "_SECRET_ACCESS_KEY, _REGION, or \\[repository] in the file.",
     ),
 ]
+Identity = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--identity",
+        metavar="FILE",
+        rich_help_panel=ENCRYPTION,
+        show_default=False,
+        help="A file with the secret key that reads what is encrypted: an identity of age, or an SSH private key. Repeatable.",
+    ),
+]
+IdentityCommand = Annotated[
+    str | None,
+    typer.Option(
+        "--identity-command",
+        metavar="COMMAND",
+        rich_help_panel=ENCRYPTION,
+        show_default=False,
+        help="A command that writes an identity to its standard output, in place of a file. It is run when one is needed.",
+    ),
+]
+Recipient = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--recipient",
+        metavar="KEY|FILE",
+        rich_help_panel=ENCRYPTION,
+        show_default=False,
+        help="Encrypt the dump and the list of what is missing to a public key: age1…, ssh-ed25519 … or ssh-rsa …, or a file with one on "
+        "each line. Repeatable: each of them can read all.",
+    ),
+]
+EncryptObjects = Annotated[
+    bool,
+    typer.Option("--encrypt-objects", rich_help_panel=ENCRYPTION, help="Encrypt the objects too."),
+]
+AllowPlain = Annotated[
+    bool,
+    typer.Option(
+        "--allow-plain",
+        rich_help_panel=ENCRYPTION,
+        help="Write plain files also where the newest snapshot has them encrypted; without it that is refused.",
+    ),
+]
 Json = Annotated[
     bool,
     typer.Option("--json", rich_help_panel=OUTPUT, help="Write the result, or the error, as one JSON object to standard output."),
@@ -171,4 +215,5 @@ DEPLOYMENT_OPTIONS: Mapping[str, Any] = {
     "client_programs": ClientPrograms,
 }
 # How the deployment's S3 is reached is how the repository's is, unless it has an access of its own.
-REPOSITORY_OPTIONS: Mapping[str, Any] = {"repo": Repo, **_ACCESS_OPTIONS}
+REPOSITORY_OPTIONS: Mapping[str, Any] = {"repo": Repo, **_ACCESS_OPTIONS, "identity": Identity, "identity_command": IdentityCommand}
+ENCRYPTION_OPTIONS: Mapping[str, Any] = {"recipient": Recipient, "allow_plain": AllowPlain}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from lockstep.cli.redaction import Redactor
 from lockstep.config.deployment import DeploymentOptions, DeploymentSettings, deployment_settings
+from lockstep.config.encryption import EncryptionSettings, IdentitySettings
 from lockstep.config.faults import Faults
 from lockstep.config.file import FileSettings
 from lockstep.config.repository import RepositorySettings, repository_settings
@@ -40,11 +42,19 @@ def given_settings(
         try:
             repository = repository_settings(values["repo"], deployment, table=file.repository, environment=os.environ)
             redactor.learn(secrets_of_store(repository.address))
-            settings[RepositorySettings] = repository
+            settings[RepositorySettings] = replace(repository, identity=_identity_settings(values))
         except ConfigurationError as error:
             faults.take(error)
+    if EncryptionSettings in needed:
+        settings[EncryptionSettings] = EncryptionSettings(
+            tuple(values.get("recipient") or ()), values.get("encrypt_objects") or False, values.get("allow_plain") or False
+        )
     faults.check()
     return settings
+
+
+def _identity_settings(values: Mapping[str, Any]) -> IdentitySettings:
+    return IdentitySettings(tuple(values.get("identity") or ()), values.get("identity_command"))
 
 
 def _deployment_options(values: Mapping[str, Any], ranks: Mapping[str, int]) -> DeploymentOptions:

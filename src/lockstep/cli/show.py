@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -16,6 +17,8 @@ from lockstep.cli.transfer_options import SnapshotName, TempDir
 from lockstep.cli.wiring import open_repository_store
 from lockstep.config.repository import RepositorySettings
 from lockstep.errors import ConfigurationError
+from lockstep.model.inventory import MissingObject
+from lockstep.model.results import SnapshotObject
 from lockstep.operations.browse import find_snapshot, missing_of, objects_of, when_proven, when_verified
 from lockstep.report.manifest import as_text
 
@@ -47,10 +50,14 @@ def run_show(
         verified, read = (times.get(manifest.snapshot) for times in when_verified(store))
         text = as_text(manifest.database.name, document, proven=proven, verified=verified, verified_data=read)
         return Result({**document, "proven": proven, "verified": verified, "verified_data": read}, text)
-    opened = missing_of(store, manifest, temporary=temp_dir) if missing else objects_of(store, manifest, temporary=temp_dir)
+    with ExitStack() as stack:  # what cannot be read shows before the first line is written
+        found: Iterator[MissingObject | SnapshotObject] = stack.enter_context(
+            missing_of(store, manifest, temporary=temp_dir) if missing else objects_of(store, manifest, temporary=temp_dir)
+        )
+        opened = stack.pop_all()
 
     def rows() -> Iterator[dict[str, Any]]:
-        with opened as found:
+        with opened:
             for each in found:
                 yield asdict(each)
 

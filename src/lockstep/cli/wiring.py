@@ -5,13 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from lockstep.config.deployment import DeploymentSettings
+from lockstep.config.encryption import EncryptionSettings, IdentitySettings
 from lockstep.config.repository import RepositorySettings
 from lockstep.deployment.deployment import Deployment
+from lockstep.encryption.identities import Identities
+from lockstep.encryption.keyring import Keyring
+from lockstep.encryption.recipients import read_recipients
 from lockstep.errors import ConfigurationError
 from lockstep.objects.addresses import parse_url
 from lockstep.objects.open import open_store
 from lockstep.objects.patient import PatientStore
 from lockstep.objects.store import ObjectStore
+from lockstep.repository.keyed_store import with_keyring
 from lockstep.repository.layout import WORK
 
 
@@ -28,12 +33,24 @@ def open_stores(settings: DeploymentSettings) -> dict[str, ObjectStore]:
     return {address.name: open_store(address) for address in settings.needed_stores()}
 
 
-def open_repository_store(settings: RepositorySettings) -> ObjectStore:
-    """The place of the repository. Nothing is sent, and nothing is written."""
+def open_repository_store(settings: RepositorySettings, encryption: EncryptionSettings | None = None) -> ObjectStore:
+    """The place of the repository, with the keys to it. Nothing is sent, and nothing is written.
+
+    Raises ConfigurationError when a recipient is none. Identities are read when they are needed.
+    """
     place = parse_url(settings.address.url)
     if isinstance(place, Path):
-        return open_store(settings.address, private=True, temporary=place / WORK)
-    return PatientStore(open_store(settings.address, private=True))
+        store: ObjectStore = open_store(settings.address, private=True, temporary=place / WORK)
+    else:
+        store = PatientStore(open_store(settings.address, private=True))
+    return with_keyring(store, _keyring(settings.identity, encryption or EncryptionSettings()))
+
+
+def _keyring(identity: IdentitySettings, encryption: EncryptionSettings) -> Keyring:
+    recipients = read_recipients(encryption.recipients)
+    if encryption.encrypt_objects and not recipients:
+        raise ConfigurationError("--encrypt-objects names nobody to encrypt to", hint="Name a public key with --recipient.")
+    return Keyring(recipients, encryption.encrypt_objects, encryption.allow_plain, Identities(identity.files, identity.command))
 
 
 def _refuse_raid(settings: DeploymentSettings) -> None:

@@ -18,8 +18,8 @@ from lockstep.config.faults import Faults
 from lockstep.config.places import expanded, has_scheme
 from lockstep.config.repository import REPOSITORY_KEYS
 
-# "place" is a path unless it has a scheme; "profile" is a path if it ends in .toml.
-ValueKind = Literal["flag", "integer", "number", "text", "path", "place", "profile"]
+# "place" is a path unless it has a scheme; "profile" is a path if it ends in .toml; "recipient" is a path unless it is a public key.
+ValueKind = Literal["flag", "integer", "number", "text", "path", "place", "profile", "recipient"]
 FILE_NAME = "lockstep.toml"
 
 _SHOWN = {"flag": "true or false", "integer": "a whole number", "number": "a number"}
@@ -141,8 +141,7 @@ class _Reader:
             return value if isinstance(value, types) and not isinstance(value, bool) else None
         if not isinstance(value, str) or not value:
             return None
-        is_path = kind == "path" or (kind == "place" and not has_scheme(value)) or (kind == "profile" and value.endswith(".toml"))
-        return str(self.path.absolute().parent / expanded(value)) if is_path else value
+        return str(self.path.absolute().parent / expanded(value)) if _is_path(value, kind) else value
 
     def _unknown(self, key: str, *, where: str, known: tuple[str, ...]) -> None:
         near = get_close_matches(key.replace("-", "_"), known, n=1)
@@ -151,6 +150,20 @@ class _Reader:
 
     def _wrong(self, key: str, expectation: str) -> None:
         self.faults.add(f"{key} in {self.path} is not {expectation}", hint=f"Write {expectation} there.")
+
+
+def _is_path(value: str, kind: ValueKind) -> bool:
+    match kind:
+        case "path":
+            return True
+        case "place":
+            return not has_scheme(value)
+        case "profile":
+            return value.endswith(".toml")
+        case "recipient":
+            return not value.startswith(("age1", "ssh-"))
+        case _:
+            return False
 
 
 def _expectation(kind: OptionKind) -> str:

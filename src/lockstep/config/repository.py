@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from lockstep.config.deployment import DeploymentSettings
+from lockstep.config.encryption import IdentitySettings
 from lockstep.config.faults import Faults
 from lockstep.config.places import as_file_url, checked_endpoint, checked_store_url, expanded, has_scheme
 from lockstep.model.addresses import StoreAddress
@@ -16,9 +17,10 @@ REPOSITORY_KEYS = ("endpoint_url", "access_key_id", "secret_access_key", "region
 
 @dataclass(frozen=True, slots=True)
 class RepositorySettings:
-    """Where the repository is and how to get in."""
+    """Where the repository is and how to get in, and how to read what is encrypted there."""
 
     address: StoreAddress
+    identity: IdentitySettings = field(default_factory=IdentitySettings)
 
 
 def repository_settings(

@@ -28,6 +28,15 @@ class SnapshotTime:
     created: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class DamagedSnapshot:
+    """A snapshot whose manifest cannot be read or trusted: where that lies in the repository, and what is wrong with it."""
+
+    snapshot: SnapshotId
+    path: str
+    why: str
+
+
 def is_snapshot_id(text: str) -> bool:
     """True for text of the form `20261122T124000Z-1a2b3c4d`."""
     return _ID.fullmatch(text) is not None

@@ -22,7 +22,7 @@ from lockstep.operations.copying import STAGE, Copied, Copier
 from lockstep.operations.counting import as_requests, peak_rss_bytes
 from lockstep.operations.dumping import Dumped, save_dump
 from lockstep.operations.missing import Recovered, ask_again, group_missing
-from lockstep.operations.preconditions import refuse_unreadable
+from lockstep.operations.preconditions import refuse_plain, refuse_unreadable
 from lockstep.operations.recording import save_missing, save_references
 from lockstep.operations.together import Together
 from lockstep.operations.work import work_directory
@@ -72,6 +72,7 @@ def backup(
         repository, new = open_or_create(repository_store, now=datetime.now(UTC))
         if new:
             listener(Note(f"made a new repository at {repository_store.url}"))
+        refuse_plain(repository)
         with writer_lock(repository_store, "backup", listener=listener) as lock:
             tables = Tables(work)
             run = _Run(deployment, repository, database, facts, programs, bound, lock, options, tables, listener, stop)
@@ -235,6 +236,7 @@ class _Run:
             profile=ProfileRecord(name=self.bound.profile.name, query=self.bound.query),
             stores={name: store.url for name, store in self.deployment.stores.items()},
             objects=ObjectCounts(**{name: getattr(objects, name) for name in ObjectCounts.model_fields}),
+            encryption=self.repository.encryption(),
             files=(),
             tools={"lockstep": __version__, "pg_dump": self.programs.version, "python": sys.version.split()[0]},
             seconds=round(time.monotonic() - started, 3),

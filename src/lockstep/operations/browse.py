@@ -9,11 +9,12 @@ from pathlib import Path
 
 from lockstep.model.inventory import MissingObject
 from lockstep.model.results import SnapshotObject
+from lockstep.model.snapshots import DamagedSnapshot
 from lockstep.objects.store import ObjectStore
 from lockstep.operations.verify_record import read_record, when_sound
 from lockstep.operations.work import work_directory
 from lockstep.repository.drills import last_proven
-from lockstep.repository.history import readable_segments, references_file
+from lockstep.repository.history import readable_segments
 from lockstep.repository.manifest import Manifest
 from lockstep.repository.repository import Repository, open_repository
 from lockstep.tables import inventory, plans, references
@@ -21,8 +22,13 @@ from lockstep.tables.engine import Tables
 
 
 def list_snapshots(store: ObjectStore) -> list[Manifest]:
-    """All snapshots, oldest first (may be empty). Raises RepositoryNotFound, RepositoryInvalid."""
-    return open_repository(store).manifests()
+    """All snapshots whose manifests can be read, oldest first (may be empty). Raises RepositoryNotFound, RepositoryInvalid."""
+    return survey_snapshots(store)[0]
+
+
+def survey_snapshots(store: ObjectStore) -> tuple[list[Manifest], list[DamagedSnapshot]]:
+    """The same, and the snapshots whose manifests are damaged. Raises RepositoryNotFound, RepositoryInvalid."""
+    return open_repository(store).survey()
 
 
 def find_snapshot(store: ObjectStore, wanted: str, *, now: datetime, zone: tzinfo) -> Manifest:
@@ -84,6 +90,6 @@ def load_references(repository: Repository, manifest: Manifest, tables: Tables, 
 
     Raises RepositoryInvalid when a file that they need is gone or not what its manifest says.
     """
-    chain = [repository.local_copy(references_file(link), work) for link in repository.chain(manifest)]
+    chain = [repository.local_copy(entry, work) for entry in repository.chain(manifest)]
     references.replay(tables, chain, into="named")
     inventory.create(tables, readable_segments(repository, work))

@@ -7,6 +7,7 @@ from lockstep.errors import RepositoryNotFound
 from lockstep.model.results import BackupPlan
 from lockstep.objects.store import ObjectStore
 from lockstep.operations.backup_options import BackupOptions
+from lockstep.operations.preconditions import refuse_plain
 from lockstep.operations.work import work_directory
 from lockstep.postgres.connection import open_database
 from lockstep.repository.history import readable_segments
@@ -24,6 +25,7 @@ def plan_backup(deployment: Deployment, repository_store: ObjectStore, *, option
         tables = Tables(work)
         try:
             repository = open_repository(repository_store)
+            refuse_plain(repository)
             segments = readable_segments(repository, work)
         except RepositoryNotFound:
             segments = []

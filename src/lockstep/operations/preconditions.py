@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from lockstep.errors import PermissionMissing
+from lockstep.errors import ConfigurationError, PermissionMissing
 from lockstep.postgres.connection import Database
 from lockstep.postgres.errors import grant_hint
 from lockstep.postgres.privileges import read_rights
+from lockstep.repository.repository import Repository
 
 NAMED = 3
 """How many tables an error names."""
@@ -18,3 +19,24 @@ def refuse_unreadable(database: Database) -> None:
     if lacking:
         more = f" and {len(lacking) - NAMED} more" if len(lacking) > NAMED else ""
         raise PermissionMissing(f'the user "{rights.user}" may not read {", ".join(lacking[:NAMED])}{more}', hint=grant_hint(rights.user))
+
+
+def refuse_plain(repository: Repository) -> None:
+    """Raise ConfigurationError when plain files would follow encrypted ones: an option that was forgotten must not publish anything."""
+    keyring, snapshots = repository.keyring, repository.snapshot_ids()
+    if keyring.allow_plain or not snapshots:
+        return
+    newest = repository.manifest(snapshots[-1])
+    before = newest.encryption
+    if before is None:
+        return
+    if not keyring.recipients:
+        raise ConfigurationError(
+            f"the newest snapshot {newest.snapshot} is encrypted, and no recipient is named",
+            hint=f"Name them with --recipient ({', '.join(before.recipients)}), or add --allow-plain.",
+        )
+    if before.objects and not keyring.encrypt_objects:
+        raise ConfigurationError(
+            f"the newest snapshot {newest.snapshot} has encrypted objects, and --encrypt-objects is not given",
+            hint="Add --encrypt-objects, or --allow-plain.",
+        )

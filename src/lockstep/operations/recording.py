@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Literal
+
 from lockstep.errors import RepositoryInvalid
 from lockstep.progress import Listener, Note
 from lockstep.repository.draft import Draft
-from lockstep.repository.history import History, references_file
-from lockstep.tables import plans, references
+from lockstep.repository.history import CUT_EVERY, History
+from lockstep.repository.manifest import Manifest
+from lockstep.tables import plans, references, since
 from lockstep.tables.engine import Tables
 
 
@@ -15,13 +19,15 @@ def save_references(draft: Draft, history: History, tables: Tables, *, listener:
 
     A parent whose references cannot be read any more is no reason to fail: then the list is full again.
     """
-    made, length = tables.directory / "references.parquet", history.next_chain_length
-    if length > 0 and history.newest is not None:
+    made, length = tables.directory / "references.parquet", 0
+    if history.newest is not None:
         try:
-            links = draft.repository.chain(history.newest)
-            files = [draft.repository.local_copy(references_file(link), tables.directory) for link in links]
-            references.replay(tables, files, into="references_before")
-            references.save_changes(tables, made, since="references_before")
+            chain = draft.repository.chain(history.newest)
+            length = len(chain) % CUT_EVERY
+            if length > 0:
+                files = [draft.repository.local_copy(entry, tables.directory) for entry in chain]
+                references.replay(tables, files, into="references_before")
+                references.save_changes(tables, made, since="references_before")
         except RepositoryInvalid as error:
             listener(Note(f"{error.message}; the references are stored in full again", level="warning"))
             length = 0
@@ -33,12 +39,30 @@ def save_references(draft: Draft, history: History, tables: Tables, *, listener:
 
 def save_missing(draft: Draft, history: History, tables: Tables, *, listener: Listener) -> None:
     """Store the list of what is missing, each with the first snapshot that missed it."""
-    made, earlier = tables.directory / "missing.parquet", None
+    made = tables.directory / "missing.parquet"
+    earlier: Path | Literal["sought"] | None = None
     before = history.newest.file("missing.parquet") if history.newest else None
-    if before is not None:
-        try:
+    try:
+        if before is not None and before.encrypted:
+            earlier = _sought(draft, history.newest, tables)
+        elif before is not None:
             earlier = draft.repository.local_copy(before, tables.directory)
-        except RepositoryInvalid as error:
-            listener(Note(f"{error.message}; what was missing before is not known", level="warning"))
+    except RepositoryInvalid as error:
+        listener(Note(f"{error.message}; what was missing before is not known", level="warning"))
     plans.save_missing(tables, made, snapshot=draft.snapshot, before=earlier)
     draft.save_file("missing.parquet", made)
+
+
+def _sought(draft: Draft, parent: Manifest | None, tables: Tables) -> Literal["sought"]:
+    """Find out without the parent's list, which only an identity reads, since when objects are missing; as far back as snapshots lack any.
+
+    It reads the parent's chain of references, and an older one only for what was missing in all of it.
+    """
+    since.begin_since(tables, snapshot=draft.snapshot)
+    repository, left = draft.repository, 1
+    while left and parent is not None and not parent.complete:
+        chain = repository.chain_by_snapshot(parent)
+        left = since.look_back(tables, [(snapshot, repository.local_copy(entry, tables.directory)) for snapshot, entry in chain])
+        older = max((each for each in repository.snapshot_ids() if each < chain[0][0]), default=None)
+        parent = repository.manifest(older) if left and older else None
+    return "sought"

@@ -21,6 +21,8 @@ from lockstep.operations.verify_structure import Structure, read_structure
 from lockstep.operations.work import work_directory
 from lockstep.progress import SILENT, Listener, Note
 from lockstep.repository import layout
+from lockstep.repository.bridges import named_segments
+from lockstep.repository.history import may_be_used
 from lockstep.repository.repository import Repository
 from lockstep.tables import verifications
 from lockstep.tables.engine import Tables
@@ -153,7 +155,7 @@ class _Run:
 
     def _verify_objects(self, tables: Tables, files: VerifiedFiles, readable: list[SnapshotId], record: Record) -> ObjectsVerification:
         segments = {str(path): name for name, path in files.tables.items() if layout.is_segment(name)}
-        unnamed = self._unnamed_segments() if self.structure.lost_manifests else []
+        unnamed = self._unnamed_segments() if self.structure.lost_manifests or self.structure.bridges.damaged else []
         for refused in verifications.open_inventory(tables, [*map(Path, segments), *unnamed]):
             if name := segments.get(str(refused)):
                 files.findings.append(Finding("tampered", name, None, self.structure.snapshots, "is no inventory"))
@@ -197,11 +199,11 @@ class _Run:
 
     def _unnamed_segments(self) -> list[Path]:
         """Segments that no manifest names, for when one is lost: it may have named them. Nothing vouches for their bytes."""
-        named = {entry.path for manifest in self.structure.manifests.values() for entry in manifest.inventory}
+        named = named_segments(self.structure.manifests.values(), self.structure.bridges)
         repository, found = Repository(self.store, self.structure.repository), []
         for page in self.store.list(layout.INVENTORY):
             for info in page:
-                if layout.is_segment(info.key) and info.key not in named:
+                if may_be_used(info.key, self.structure.bridges) and info.key not in named:
                     try:
                         found.append(repository.local_copy(repository.describe(info.key), self.work))
                     except (ObjectNotFound, RepositoryInvalid) as error:

@@ -70,8 +70,8 @@ class ObjectsVerification:
             for snapshot in self.selected:
                 chain = whole_chain(self.structure, self.files, snapshot)
                 if chain is not None:
-                    missing = self.files.own(self.structure.manifests[snapshot], "missing.parquet")
-                    verifications.choose(self.tables, snapshot, chain, missing=missing)
+                    verifications.choose(self.tables, snapshot, chain, missing=self._missing(snapshot))
+                    self._forgive_hidden(snapshot)
                     self.source = "chosen"
         self.objects = verifications.plan_places(self.tables, source=self.source) if self._has_source() else 0
 
@@ -106,13 +106,13 @@ class ObjectsVerification:
                     self._touch(snapshot, "named")
             return
         at: str | None = None
-        for snapshot, manifest in self.structure.manifests.items():
-            own = self.files.own(manifest, "references.parquet")
-            full = manifest.chain_length == 0
-            if own is None or not (full or manifest.parent == at):
+        for snapshot in self.structure.manifests:
+            link = self.structure.link(snapshot)
+            own = self.files.references(link)
+            if link is None or own is None or link.parent not in (None, at):
                 at = None
                 continue
-            verifications.follow_suspects(self.tables, own, full=full)
+            verifications.follow_suspects(self.tables, own, full=link.full)
             self._touch(snapshot, "suspect_references")
             at = snapshot
 
@@ -120,14 +120,28 @@ class ObjectsVerification:
         return self.selected is None or self.source == "chosen"
 
     def _find_lost_of(self, snapshot: SnapshotId) -> None:
-        manifest = self.structure.manifests[snapshot]
-        own = self.files.own(manifest, "references.parquet")
-        if own is None:
+        link = self.structure.link(snapshot)
+        own = self.files.references(link)
+        if link is None or own is None:
             return
-        parent = self.structure.manifests.get(SnapshotId(manifest.parent or ""))
-        before = self.files.own(parent, "missing.parquet") if parent else None
+        if self._hides(snapshot) or self._hides(link.parent):
+            chain = whole_chain(self.structure, self.files, snapshot)
+            if chain is not None:
+                verifications.find_all_lost(self.tables, snapshot, chain)
+                self._forgive_hidden(snapshot)
+            return
+        before = self._missing(link.parent) if link.parent in self.structure.manifests else None
         missing = self._missing(snapshot)
-        verifications.find_lost(self.tables, snapshot, own=own, full=manifest.chain_length == 0, missing=missing, missing_before=before)
+        verifications.find_lost(self.tables, snapshot, own=own, full=link.full, missing=missing, missing_before=before)
+
+    def _forgive_hidden(self, snapshot: SnapshotId) -> None:
+        """Where the list of what is missing cannot be read, as many objects may be in no inventory as the manifest says."""
+        if self._hides(snapshot):
+            manifest = self.structure.manifests[snapshot]
+            verifications.forgive_lost(self.tables, snapshot, at_most=manifest.objects.missing + manifest.objects.mismatched)
+
+    def _hides(self, snapshot: SnapshotId | None) -> bool:
+        return self.files.hides(self.structure.manifests.get(snapshot or SnapshotId("")), "missing.parquet")
 
     def _missing(self, snapshot: SnapshotId) -> Path | None:
         return self.files.own(self.structure.manifests[snapshot], "missing.parquet")

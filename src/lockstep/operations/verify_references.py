@@ -7,16 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
 
-from lockstep.errors import Cancelled, ClientToolFailed, DiskFailed, RepositoryInvalid, RestoreFailed
+from lockstep.errors import Cancelled, ClientToolFailed, DiskFailed, IdentityNeeded, RepositoryInvalid, RestoreFailed
 from lockstep.model.findings import Finding
 from lockstep.model.snapshots import SnapshotId
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop
 from lockstep.operations.local_dump import local_dump
-from lockstep.operations.verify_files import VerifiedFiles, touched_by, whole_chain
+from lockstep.operations.verify_files import VerifiedFiles, chain_of, touched_by, whole_chain
 from lockstep.operations.verify_structure import Structure
 from lockstep.postgres.dump_rows import open_dump, read_rows, read_schema
 from lockstep.progress import Listener, Note
+from lockstep.repository.keyed_store import keyring_of
 from lockstep.repository.manifest import Manifest
 from lockstep.repository.repository import Repository
 from lockstep.tables import derivations, references
@@ -45,16 +46,23 @@ def derive_references(
     listener: Listener,
 ) -> Derivations:
     """Derive and compare. A snapshot with a dump or references that are known to be damaged is left out."""
+    identities = keyring_of(store).identities
     found, damaged = Derivations(), {finding.path for finding in files.findings}
     for snapshot in snapshots:
         manifest, chain = structure.manifests[snapshot], whole_chain(structure, files, snapshot)
-        own = manifest.file("references.parquet")
+        own = chain_of(structure, snapshot)[0].references if chain else None
         if chain is None or own is None or any(entry.path in damaged for entry in manifest.dump_files()):
             continue
         directory = work / f"derive-{snapshot}"
         directory.mkdir()
         try:
             differences = _derive(Repository(store, structure.repository), manifest, chain, directory, stop)
+        except IdentityNeeded as error:
+            if identities.given:
+                raise
+            found.impossible[snapshot] = str(error)
+            listener(Note(f"the references of {snapshot} cannot be derived: {error.message}"))
+            continue
         except (ClientToolFailed, DiskFailed, RepositoryInvalid, RestoreFailed, Underivable) as error:
             found.impossible[snapshot] = str(error)
             listener(Note(f"the references of {snapshot} cannot be derived offline: {error}; 'lockstep drill' proves them"))

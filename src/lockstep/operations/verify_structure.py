@@ -16,13 +16,21 @@ from lockstep.objects.retry import retrying
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, in_parallel
 from lockstep.repository import layout
+from lockstep.repository.bridges import (
+    NOTHING_REMOVED,
+    Bridges,
+    Link,
+    bridges_from_bytes,
+    link_of,
+    number_of_record,
+    previous_of,
+    read_bridges,
+    record_paths,
+)
 from lockstep.repository.lock_state import read_lock
 from lockstep.repository.manifest import Manifest, manifest_from_bytes
-from lockstep.repository.repository import looks_used, open_repository
+from lockstep.repository.repository import LARGEST_MANIFEST, looks_used, open_repository
 from lockstep.repository.seal import is_cut, is_grown, is_sealed
-
-LARGEST = 256 << 20
-"""A manifest that is larger is not read: lockstep writes none of a hundredth of it, and it would have to be held in memory."""
 
 READERS = 8
 """Manifests that are read at once."""
@@ -49,6 +57,14 @@ class Structure:
     manifests: dict[SnapshotId, Manifest]
     findings: list[Finding] = field(default_factory=list)
     size_bytes: int = 0
+    bridges: Bridges = NOTHING_REMOVED
+
+    def link(self, snapshot: SnapshotId) -> Link | None:
+        """Where a snapshot's references are; None when its manifest is lost, or contradicts itself."""
+        try:
+            return link_of(self.manifests[snapshot], self.bridges)
+        except (KeyError, RepositoryInvalid):
+            return None
 
     @property
     def lost_manifests(self) -> bool:
@@ -65,7 +81,8 @@ def read_structure(store: ObjectStore, *, stop: Stop) -> Structure:
     if isinstance(marker, Finding) and marker.kind == "missing" and not looks_used(store):
         open_repository(store)  # says so
     head = _read(store, layout.HEAD)  # before the manifests: a backup that commits meanwhile makes it older than they are, never newer
-    snapshots = _snapshot_ids(store)
+    bridges, fault = _read_bridges(store)
+    snapshots = _snapshot_ids(store, bridges)
     seen = {each.snapshot: each for each in _read_manifests(store, snapshots, stop)}
     identity, findings = _judge_marker(store, marker, seen, snapshots)
     manifests: dict[SnapshotId, Manifest] = {}
@@ -76,11 +93,12 @@ def read_structure(store: ObjectStore, *, stop: Stop) -> Structure:
             manifests[snapshot] = found.manifest
         elif found.manifest is not None:
             findings.append(_about(snapshot, "tampered", "is of another repository"))
-    for judged in (_judge_history(seen, manifests), _judge_head(store, head, seen)):
+    findings += [replace(fault, snapshots=snapshots)] if fault is not None else []
+    for judged in (_judge_history(seen, manifests, bridges), _judge_head(store, head, seen, bridges)):
         known = {finding.path for finding in findings}
         findings += [each for each in judged if each.path not in known]
     size = sum(each.size_bytes for each in seen.values()) + sum(len(each) for each in (marker, head) if isinstance(each, bytes))
-    return Structure(identity, snapshots, manifests, findings, size)
+    return Structure(identity, snapshots, manifests, findings, size, bridges)
 
 
 def read_sealed(store: ObjectStore, path: str, snapshots: Iterable[str] = ()) -> tuple[Any, Finding | None]:
@@ -96,7 +114,7 @@ def read_sealed(store: ObjectStore, path: str, snapshots: Iterable[str] = ()) ->
 def _read(store: ObjectStore, path: str, snapshots: tuple[str, ...] = ()) -> bytes | Finding:
     try:
         body = retrying(lambda: store.read(path))
-        if body.info.size > LARGEST:
+        if body.info.size > LARGEST_MANIFEST:
             return Finding("damaged", path, None, snapshots, f"has {body.info.size} bytes")
         return body.bytes()
     except ObjectNotFound:
@@ -119,9 +137,22 @@ def _about(snapshot: str, kind: FindingKind, detail: str) -> Finding:
     return Finding(kind, layout.manifest_path(SnapshotId(snapshot)), None, (snapshot,), detail)
 
 
-def _snapshot_ids(store: ObjectStore) -> tuple[SnapshotId, ...]:
-    found = (layout.snapshot_of_manifest(info.key) for page in store.list(layout.SNAPSHOTS) for info in page)
-    return tuple(sorted(snapshot for snapshot in found if snapshot is not None))
+def _read_bridges(store: ObjectStore) -> tuple[Bridges, Finding | None]:
+    """The record of what was removed, and what is wrong with it."""
+    while paths := record_paths(store):
+        data = _read(store, paths[0])
+        if isinstance(data, Finding) and data.kind == "missing":  # there is a newer one
+            continue
+        found = bridges_from_bytes(data, path=paths[0]) if isinstance(data, bytes) else None
+        if found is not None:
+            return found, None
+        return read_bridges(store), _broken(paths[0], data) if isinstance(data, bytes) else data
+    return NOTHING_REMOVED, None
+
+
+def _snapshot_ids(store: ObjectStore, bridges: Bridges) -> tuple[SnapshotId, ...]:
+    found = {layout.snapshot_of_manifest(info.key) for page in store.list(layout.SNAPSHOTS) for info in page}
+    return tuple(sorted(snapshot for snapshot in found if snapshot is not None and snapshot not in bridges.removed))
 
 
 def _read_manifests(store: ObjectStore, snapshots: Iterable[SnapshotId], stop: Stop) -> list[SeenManifest]:
@@ -171,7 +202,7 @@ def _judge_marker(
     return identity, []
 
 
-def _judge_history(seen: dict[SnapshotId, SeenManifest], manifests: dict[SnapshotId, Manifest]) -> list[Finding]:
+def _judge_history(seen: dict[SnapshotId, SeenManifest], manifests: dict[SnapshotId, Manifest], bridges: Bridges) -> list[Finding]:
     """Each manifest names the one before it by content. Only those that are as they were written may accuse another."""
     findings: dict[str, Finding] = {}
     ids = sorted(seen)
@@ -179,7 +210,7 @@ def _judge_history(seen: dict[SnapshotId, SeenManifest], manifests: dict[Snapsho
         manifest = manifests.get(snapshot)
         if manifest is None or not seen[snapshot].sealed:
             continue
-        before = manifest.previous
+        before = previous_of(manifest, bridges)
         skipped = [each for each in ids[:position] if before is None or each > before.snapshot]
         for each in skipped:
             findings.setdefault(each, _about(each, "tampered", f"is not part of the history that {snapshot} goes on with"))
@@ -193,23 +224,25 @@ def _judge_history(seen: dict[SnapshotId, SeenManifest], manifests: dict[Snapsho
     return [finding for _, finding in sorted(findings.items())]
 
 
-def _judge_head(store: ObjectStore, head: bytes | Finding, seen: dict[SnapshotId, SeenManifest]) -> list[Finding]:
+def _judge_head(store: ObjectStore, head: bytes | Finding, seen: dict[SnapshotId, SeenManifest], bridges: Bridges) -> list[Finding]:
     if isinstance(head, Finding) and head.kind == "missing" and (not seen or _is_written_to(store)):
         return []  # there is no snapshot yet, or the first one is just being finished
     newest: tuple[str, ...] = (max(seen),) if seen else ()
     if isinstance(head, Finding):
         return [replace(head, snapshots=newest)]
-    return [_broken(layout.HEAD, head, newest)] if not is_sealed(head) else _judge_sealed_head(head, seen, newest)
+    return [_broken(layout.HEAD, head, newest)] if not is_sealed(head) else _judge_sealed_head(head, seen, newest, bridges)
 
 
-def _judge_sealed_head(head: bytes, seen: dict[SnapshotId, SeenManifest], newest: tuple[str, ...]) -> list[Finding]:
+def _judge_sealed_head(head: bytes, seen: dict[SnapshotId, SeenManifest], newest: tuple[str, ...], bridges: Bridges) -> list[Finding]:
     document = json.loads(head)
-    named, sha256 = document.get("snapshot"), document.get("sha256")
+    named, sha256, record = document.get("snapshot"), document.get("sha256"), document.get("bridges")
     if not isinstance(named, str) or not isinstance(sha256, str):
         return [Finding("tampered", layout.HEAD, None, newest, "is another file")]
+    if record is not None and number_of_record(str(record)) > bridges.number:
+        return [Finding("missing", str(record), None, tuple(sorted(seen)), "is not there, and head.json names it")]
     found = seen.get(SnapshotId(named))
     if found is None:
-        return [_about(named, "missing", "is not there, and head.json names it")]
+        return [_about(named, "missing", "is not there, and head.json names it")] if named not in bridges.removed else []
     if found.sealed and found.sha256 != sha256:
         return [_about(named, "tampered", "is not the one that head.json names")]
     return []

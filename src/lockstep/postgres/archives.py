@@ -7,7 +7,7 @@ with "PGDMP" and three bytes of version. A truncated archive lists without an er
 # ruff: noqa: A002 - `format` is what the command line and the manifest call it
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE
@@ -98,6 +98,27 @@ def check_archive_file(programs: Programs, archive: Path, *, format: DumpFormat,
         status = child.wait(tick)
         if status:
             raise _unreadable(reason(child, status))
+
+
+def archive_to_sql(
+    programs: Programs,
+    archive: Path,
+    target: Path,
+    *,
+    format: DumpFormat,
+    options: Sequence[str] = (),
+    tick: Callable[[], None] | None = None,
+) -> None:
+    """Write an archive of the format `custom` or `directory` as SQL text into a new file, which ends as a dump ends.
+
+    `options` are more of pg_restore's. Raises ClientToolFailed when the archive cannot be read, or pg_restore cannot write.
+    """
+    arguments = [programs.path("pg_restore"), f"--format={format}", *options, f"--file={target}", str(archive)]
+    with Child(arguments, environment=plain_environment()) as child:
+        status = child.wait(tick)
+        if status:
+            raise _unreadable(reason(child, status))
+    check_archive_file(programs, target, format="plain")
 
 
 class PlainEnd:

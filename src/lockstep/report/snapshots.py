@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from lockstep.model.snapshots import DamagedSnapshot
 from lockstep.report.units import as_bytes, as_count, as_plain
 
 
@@ -35,17 +36,25 @@ class SnapshotRow:
 _HEADINGS = ("snapshot", "complete", "database", "objects", "size", "new", "missing", "proven", "verified", "tag")
 
 
-def as_document(rows: Iterable[SnapshotRow]) -> Mapping[str, object]:
-    """The JSON of `lockstep list`."""
-    return {"snapshots": list(rows)}
+def as_document(rows: Iterable[SnapshotRow], damaged: Sequence[DamagedSnapshot] = ()) -> Mapping[str, object]:
+    """The JSON of `lockstep list`; `damaged` has the snapshots whose manifests cannot be trusted."""
+    return {"snapshots": list(rows), "damaged": list(damaged)}
 
 
-def as_table(rows: Iterable[SnapshotRow]) -> Iterator[str]:
-    """A line a snapshot, oldest first, under headings; one sentence when there is none."""
+def as_table(rows: Iterable[SnapshotRow], damaged: Sequence[DamagedSnapshot] = ()) -> Iterator[str]:
+    """A line a snapshot, oldest first, under headings; one sentence when there is none. Then a line for each damaged one."""
     cells = [_cells(row) for row in rows]
-    if not cells:
+    if cells:
+        yield from _columns(cells)
+    elif not damaged:
         yield "no snapshot yet"
-        return
+    for each in damaged:
+        yield f"DAMAGED: {as_plain(each.why)}"
+    if damaged:
+        yield "Run 'lockstep verify' to see what else is damaged."
+
+
+def _columns(cells: Sequence[tuple[str, ...]]) -> Iterator[str]:
     widths = [max(len(row[column]) for row in (_HEADINGS, *cells)) for column in range(len(_HEADINGS))]
     for row in (_HEADINGS, *cells):
         yield "  ".join(_aligned(text, width, column) for column, (text, width) in enumerate(zip(row, widths, strict=True))).rstrip()

@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from lockstep.encryption.streams import encrypted
 from lockstep.errors import LockstepError
 from lockstep.model.snapshots import SnapshotId, is_snapshot_id
 from lockstep.progress import Listener, Note
 from lockstep.repository import layout
+from lockstep.repository.hashed import Hashed
+from lockstep.repository.local_copies import CHUNK
 from lockstep.repository.locks import WriterLock
-from lockstep.repository.manifest import FileEntry, Manifest
+from lockstep.repository.manifest import FileEntry, Manifest, PlainRecord
 from lockstep.repository.private import make_private_directory
-from lockstep.repository.repository import CHUNK, Repository
-from lockstep.repository.seal import sealed
+from lockstep.repository.repository import Repository
+
+_READABLE = frozenset({"references.parquet"})
+"""Files that are never encrypted: without them the next backup could not tell what is new, and it holds no identity."""
+
+_GUESSABLE = frozenset({"missing.parquet"})
+"""Files whose contents somebody could guess who reads the others: no checksum of their plain bytes is kept."""
 
 
 @dataclass(slots=True)
 class Draft:
-    """Files of a snapshot that does not exist yet. Until `commit` nobody sees it; a `with` that ends without one removes it."""
+    """Files of a snapshot that does not exist yet. Until `commit` nobody sees it; a `with` that ends without one removes it.
+
+    They are encrypted where the repository's keys name recipients.
+    """
 
     repository: Repository
     snapshot: SnapshotId
@@ -40,18 +51,16 @@ class Draft:
 
     def save_stream(self, name: str, chunks: Iterable[bytes]) -> FileEntry:
         """Store bytes of any length as a file of the snapshot; nothing is kept when `chunks` raises."""
-        hashing, path = hashlib.sha256(), f"{layout.snapshot_directory(self.snapshot)}{name}"
-        size = 0
-
-        def hashed() -> Iterator[bytes]:
-            nonlocal size
-            for chunk in chunks:
-                hashing.update(chunk)
-                size += len(chunk)
-                yield chunk
-
-        self.repository.store.write_stream(path, hashed())
-        entry = FileEntry(path=path, size=size, sha256=hashing.hexdigest())
+        path, stored = f"{layout.snapshot_directory(self.snapshot)}{name}", Hashed()
+        recipients = () if name in _READABLE else self.repository.keyring.recipients
+        if not recipients:
+            self.repository.store.write_stream(path, stored.passing(chunks))
+            entry = FileEntry(path=path, size=stored.size, sha256=stored.sha256)
+        else:
+            path, plain = path + layout.ENCRYPTED, Hashed()
+            self.repository.store.write_stream(path, stored.passing(encrypted(plain.passing(chunks), recipients)))
+            told = PlainRecord(size=plain.size, sha256=None if name in _GUESSABLE else plain.sha256)
+            entry = FileEntry(path=path, size=stored.size, sha256=stored.sha256, plain=told)
         self.files.append(entry)
         return entry
 
@@ -65,10 +74,10 @@ class Draft:
     def save_directory(self, name: str, fill: Callable[[Path], None], *, work: Path) -> list[FileEntry]:
         """Store as a directory of the snapshot what `fill` puts into a directory that it makes itself.
 
-        In a repository on a local disk it is filled in place, elsewhere below `work` and then uploaded.
+        In a repository on a local disk it is filled in place; elsewhere, and where files are encrypted, below `work` and then stored.
         """
         prefix = f"{layout.snapshot_directory(self.snapshot)}{name}/"
-        here = self.repository.store.local_file(f"{prefix}toc.dat")
+        here = None if self.repository.keyring.recipients else self.repository.store.local_file(f"{prefix}toc.dat")
         made = here.parent if here else work / name
         make_private_directory(made.parent)
         fill(made)
@@ -94,7 +103,7 @@ class Draft:
         store.write(layout.manifest_path(self.snapshot), data)
         self.committed = True
         store.flush()
-        store.write(layout.HEAD, sealed({"snapshot": self.snapshot, "sha256": hashlib.sha256(data).hexdigest()}), overwrite=True)
+        self.repository.write_head(self.snapshot, hashlib.sha256(data).hexdigest())
         store.delete(replaced)
         store.flush()
 
@@ -107,21 +116,23 @@ class Draft:
 def reclaim(repository: Repository, *, listener: Listener) -> int:
     """Remove the files of snapshots that never came to exist, and those that never got their names. Only for the writer.
 
-    A snapshot that `head.json` or a later manifest names did exist: when its manifest is gone, what is left of it stays. Returns how many
-    snapshots were removed.
+    A snapshot that `head.json` or a later manifest names did exist: when its manifest is gone, what is left of it stays, unless the record
+    says that it was to be removed. Returns how many snapshots were removed.
     """
     work = repository.store.local_file(f"{layout.WORK}/any")
     if work is not None:
         shutil.rmtree(work.parent, ignore_errors=True)
+    removed = set(repository.bridges().removed)
     committed, seen = set(repository.snapshot_ids()), set()
     for page in repository.store.list(layout.SNAPSHOTS):
         seen |= {name for name in (info.key.split("/")[1] for info in page) if is_snapshot_id(name)}
     half_made = seen - committed
-    bereft = half_made & {repository.head(), *_predecessors(repository)} if half_made else set()
+    bereft = half_made & {repository.head(), *_predecessors(repository)} - removed if half_made - removed else set()
     for name in sorted(bereft):
         listener(Note(f"the snapshot {name} has lost its manifest; its other files are left alone", level="warning"))
     for name in sorted(half_made - bereft):
         listener(Note(f"removed what a stopped run left of {name}", fields={"snapshot": name}))
+        repository.store.delete([layout.manifest_path(SnapshotId(name))])  # of a pruned one: it must not outlast its dump
         remove_below(repository, f"{layout.SNAPSHOTS}{name}/")
     return len(half_made - bereft)
 

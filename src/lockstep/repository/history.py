@@ -10,6 +10,7 @@ from lockstep.errors import RepositoryInvalid
 from lockstep.model.snapshots import SnapshotId
 from lockstep.progress import Listener, Note
 from lockstep.repository import layout
+from lockstep.repository.bridges import Bridges, named_segments
 from lockstep.repository.manifest import FileEntry, Manifest, Previous
 from lockstep.repository.repository import Repository
 
@@ -26,6 +27,7 @@ class History:
     previous: Previous | None
     segments: tuple[FileEntry, ...]
     leftovers: tuple[FileEntry, ...]
+    newest_removed: SnapshotId | None = None
 
     @property
     def parent(self) -> SnapshotId | None:
@@ -36,47 +38,48 @@ class History:
     def newest_name(self) -> SnapshotId | None:
         """The last id of all that a snapshot or a stopped run has: whatever follows must sort behind it."""
         runs = [layout.run_of_segment(entry.path) for entry in (*self.segments, *self.leftovers)]
-        return max((name for name in (self.parent, *runs) if name is not None), default=None)
-
-    @property
-    def next_chain_length(self) -> int:
-        """0 when the next snapshot must have a full list of references."""
-        return 0 if self.newest is None else (self.newest.chain_length + 1) % CUT_EVERY
+        return max((name for name in (self.parent, self.newest_removed, *runs) if name is not None), default=None)
 
 
 def read_history(repository: Repository, *, listener: Listener) -> History:
     """Read all manifests and find what no manifest names. Raises RepositoryInvalid when a manifest cannot be trusted."""
-    newest, previous = None, None
-    named: dict[str, FileEntry] = {}
+    manifests, previous, bridges = [], None, repository.bridges()
     for snapshot in repository.snapshot_ids():
-        newest, checksum = repository.manifest_and_checksum(snapshot)
+        manifest, checksum = repository.manifest_and_checksum(snapshot)
+        manifests.append(manifest)
         previous = Previous(snapshot=snapshot, sha256=checksum)
-        named |= {entry.path: entry for entry in newest.inventory}
+    named = named_segments(manifests, bridges)
     present = {info.key for page in repository.store.list(layout.INVENTORY) for info in page if layout.is_segment(info.key)}
     for path in sorted(named.keys() - present):
         listener(Note(f"'{path}' is gone; the objects that it recorded are copied again", level="warning"))
-    _check_head(repository, previous, listener=listener)
-    leftovers = tuple(repository.describe(path) for path in sorted(present - named.keys()))
+    _check_head(repository, previous, bridges, listener=listener)
+    leftovers = tuple(repository.describe(path) for path in sorted(present - named.keys()) if may_be_used(path, bridges))
     if leftovers:
         listener(Note("resuming: objects that a stopped run had copied are used", fields={"segments": len(leftovers)}))
-    return History(newest, previous, tuple(named[path] for path in sorted(named.keys() & present)), leftovers)
+    segments = tuple(named[path] for path in sorted(named.keys() & present))
+    newest_removed = SnapshotId(bridges.newest) if bridges.newest else None
+    return History(manifests[-1] if manifests else None, previous, segments, leftovers, newest_removed)
 
 
 def all_segments(repository: Repository) -> list[FileEntry]:
     """The segments of the inventory that manifests name and that are there, for readers: what a running backup adds does not count.
 
-    When a manifest cannot be read, all other segments that are there count too, since some of them are what it named.
+    When a manifest or the record of what was removed cannot be read, all other segments that are there count too, since some of them are
+    what it named.
     """
-    named: dict[str, FileEntry] = {}
-    unreadable = False
+    manifests, bridges = [], repository.bridges()
+    unreadable = bridges.damaged
     for snapshot in repository.snapshot_ids():
         try:
-            named |= {entry.path: entry for entry in repository.manifest(snapshot).inventory}
+            manifests.append(repository.manifest(snapshot))
         except RepositoryInvalid:
             unreadable = True
+    named = named_segments(manifests, bridges)
     present = {info.key for page in repository.store.list(layout.INVENTORY) for info in page if layout.is_segment(info.key)}
     found = [entry for path, entry in sorted(named.items()) if path in present]
-    return [*found, *(repository.describe(path) for path in sorted(present - named.keys()))] if unreadable else found
+    if not unreadable:
+        return found
+    return [*found, *(repository.describe(path) for path in sorted(present - named.keys()) if may_be_used(path, bridges))]
 
 
 def readable_segments(repository: Repository, work: Path) -> list[Path]:
@@ -99,16 +102,17 @@ def inventory_files(repository: Repository, history: History, work: Path, *, lis
     return found
 
 
-def references_file(manifest: Manifest) -> FileEntry:
-    """The file of a snapshot that holds its references. Raises RepositoryInvalid when its manifest names none."""
-    entry = manifest.file("references.parquet")
-    if entry is None:
-        raise RepositoryInvalid(f"the manifest of {manifest.snapshot} names no references", hint="Run 'lockstep verify'.")
-    return entry
+def may_be_used(path: str, bridges: Bridges) -> bool:
+    """True for a segment that nothing names and whose rows are right all the same.
+
+    False for what a record replaced, and for what a stopped prune gathered: its rows are in the segments that count, or go.
+    """
+    gathered_counts = bridges.damaged and layout.is_segment(path)
+    return path not in bridges.replaced and (layout.run_of_segment(path) is not None or gathered_counts)
 
 
-def _check_head(repository: Repository, previous: Previous | None, *, listener: Listener) -> None:
+def _check_head(repository: Repository, previous: Previous | None, bridges: Bridges, *, listener: Listener) -> None:
     """An older head is what a kill between manifest and head leaves, and the next commit mends it; a head without its manifest is not."""
     named = repository.head()
-    if named is not None and (previous is None or named > previous.snapshot):
+    if named is not None and (previous is None or named > previous.snapshot) and named not in bridges.removed:
         listener(Note(f"the newest snapshot {named} is gone from the repository; 'lockstep verify' tells more", level="warning"))

@@ -14,10 +14,14 @@ SNAPSHOTS = "snapshots/"
 INVENTORY = "inventory/"
 OBJECTS = "objects/"
 ODD = "odd/"
+ENCRYPTED = ".age"
+"""Behind the name of every encrypted file."""
 WORK = "locks/work"
 """Where local files grow before they are renamed into place: beside the locks, because it is nobody's data yet."""
 
 _SEGMENT = re.compile(r"inventory/(\d{8}T\d{6}Z-[0-9a-f]{8})-(\d+)\.parquet")
+_GATHERED = re.compile(r"inventory/gathered-\d+\.parquet")
+_REFERENCES = re.compile(r"snapshots/[^/]+/references(-\d+)?\.parquet")
 _ODD = re.compile(r"odd/[0-9a-f]{2}/[0-9a-f]{64}")
 
 
@@ -50,9 +54,24 @@ def run_of_segment(path: str) -> SnapshotId | None:
     return SnapshotId(found[1]) if found else None
 
 
+def gathered_path(number: int) -> str:
+    """The segment that a record with this number puts in the place of others: nobody takes it for what a killed run left."""
+    return f"{INVENTORY}gathered-{number}.parquet"
+
+
 def is_segment(path: str) -> bool:
     """True when a path has the form of a segment of the inventory."""
-    return _SEGMENT.fullmatch(path) is not None
+    return _SEGMENT.fullmatch(path) is not None or _GATHERED.fullmatch(path) is not None
+
+
+def folded_path(snapshot: SnapshotId, number: int) -> str:
+    """The file of references that a record with this number puts in the place of a snapshot's own."""
+    return f"{SNAPSHOTS}{snapshot}/references-{number}.parquet"
+
+
+def is_references(path: str) -> bool:
+    """True when a path has the form of a snapshot's references, its own or folded."""
+    return _REFERENCES.fullmatch(path) is not None
 
 
 def own_path(store: str, key: str) -> str:

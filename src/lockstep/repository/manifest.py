@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from lockstep.errors import RepositoryInvalid
 from lockstep.model.database import DatabaseFacts, DumpFormat, LocaleProvider
 from lockstep.model.keys import can_be_a_file_name
-from lockstep.repository.layout import FORMAT
+from lockstep.repository.layout import ENCRYPTED, FORMAT
 from lockstep.repository.seal import seal
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -19,16 +19,31 @@ Store = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Count = Annotated[int, Field(ge=0)]
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """A value of a stored JSON file; unknown fields are ignored, so that a newer lockstep may add some."""
+
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class FileEntry(_Record):
-    """A file of the repository, by its path from the repository's root."""
+class PlainRecord(Record):
+    """What is in an encrypted file. Without `sha256` where somebody could guess the contents and would see that he is right."""
+
+    size: Count
+    sha256: Sha256 | None = None
+
+
+class FileEntry(Record):
+    """A file of the repository, by its path from the repository's root. Size and SHA-256 are those of the bytes as they lie there."""
 
     path: str
     size: Count
     sha256: Sha256
+    plain: PlainRecord | None = None
+
+    @property
+    def encrypted(self) -> bool:
+        """True when an identity is needed to read it."""
+        return self.path.endswith(ENCRYPTED)
 
     @field_validator("path")
     @classmethod
@@ -38,7 +53,7 @@ class FileEntry(_Record):
         return path
 
 
-class DatabaseRecord(_Record):
+class DatabaseRecord(Record):
     """The database as it was: enough to make it again, and to prove that it is the same. `rows` counts every table's rows."""
 
     name: str
@@ -61,7 +76,7 @@ class DatabaseRecord(_Record):
         return DatabaseFacts(**self.model_dump(exclude={"rows"}))
 
 
-class DumpRecord(_Record):
+class DumpRecord(Record):
     """How the dump was made. `size_bytes` is the sum of its files; `pg_dump_major` decides which pg_restore can read it."""
 
     format: DumpFormat
@@ -70,14 +85,21 @@ class DumpRecord(_Record):
     seconds: float
 
 
-class ProfileRecord(_Record):
+class ProfileRecord(Record):
     """How the references were asked for. `query` is None when the references are what a listing of the stores showed."""
 
     name: str
     query: str | None = None
 
 
-class ObjectCounts(_Record):
+class EncryptionRecord(Record):
+    """To whom the snapshot's dump and its list of what is missing are encrypted, and whether the objects that it added are."""
+
+    recipients: tuple[str, ...]
+    objects: bool = False
+
+
+class ObjectCounts(Record):
     """The objects of the snapshot; each referenced one is new, reused, missing or mismatched."""
 
     referenced: Count
@@ -89,14 +111,14 @@ class ObjectCounts(_Record):
     mismatched: Count
 
 
-class Previous(_Record):
+class Previous(Record):
     """The manifest before this one, by content, so that history cannot be rewritten unseen."""
 
     snapshot: Id
     sha256: Sha256
 
 
-class Manifest(_Record):
+class Manifest(Record):
     """A snapshot. It never holds a secret."""
 
     format: Literal[1] = 1
@@ -113,14 +135,16 @@ class Manifest(_Record):
     profile: ProfileRecord
     stores: dict[Store, str]
     objects: ObjectCounts
+    encryption: EncryptionRecord | None = None
     files: tuple[FileEntry, ...]
     inventory: tuple[FileEntry, ...] = ()
     tools: dict[str, str] = {}
     seconds: float = 0.0
 
     def file(self, name: str) -> FileEntry | None:
-        """The file of the snapshot's own directory with this name, or None."""
-        return next((entry for entry in self.files if entry.path == f"snapshots/{self.snapshot}/{name}"), None)
+        """The file of the snapshot's own directory with this name, encrypted or not, or None."""
+        path = f"snapshots/{self.snapshot}/{name}"
+        return next((entry for entry in self.files if entry.path.removesuffix(ENCRYPTED) == path), None)
 
     def dump_files(self) -> tuple[FileEntry, ...]:
         """The files that make up the dump: one, or those of a directory."""

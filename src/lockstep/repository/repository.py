@@ -5,19 +5,33 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
-from lockstep.errors import BucketNotFound, ObjectExists, ObjectNotFound, RepositoryInvalid, RepositoryNotFound
-from lockstep.model.snapshots import SnapshotId, SnapshotTime, is_snapshot_id, select_snapshot
+from lockstep.encryption.keyring import Keyring
+from lockstep.errors import (
+    BucketNotFound,
+    DiskFailed,
+    KeyRefused,
+    ObjectExists,
+    ObjectNotFound,
+    PermissionMissing,
+    RepositoryInvalid,
+    RepositoryNotFound,
+)
+from lockstep.model.snapshots import DamagedSnapshot, SnapshotId, SnapshotTime, is_snapshot_id, select_snapshot
 from lockstep.objects.store import ObjectStore
 from lockstep.repository import layout
-from lockstep.repository.manifest import FileEntry, Manifest, manifest_from_bytes
-from lockstep.repository.seal import sealed
+from lockstep.repository.bridges import Bridges, bridges_path, link_of, read_bridges
+from lockstep.repository.hashed import Hashed
+from lockstep.repository.keyed_store import keyring_of
+from lockstep.repository.local_copies import CHUNK, local_copy
+from lockstep.repository.manifest import EncryptionRecord, FileEntry, Manifest, manifest_from_bytes
+from lockstep.repository.seal import is_sealed, sealed
 
-CHUNK = 1 << 20
+LARGEST_MANIFEST = 256 << 20
+"""A manifest that is larger is not read: lockstep writes none of a hundredth of it, and it would have to be held in memory."""
 
 _WELCOME = frozenset({"locks", "lost+found"})
 """What may lie at the place of a new repository: who is working already, and what a file system makes in its root."""
@@ -30,10 +44,25 @@ class Repository:
     store: ObjectStore
     id: str
 
+    @property
+    def keyring(self) -> Keyring:
+        """The keys that came with its place."""
+        return keyring_of(self.store)
+
+    def encryption(self) -> EncryptionRecord | None:
+        """How what is written now is encrypted; None when it is plain."""
+        keyring = self.keyring
+        return EncryptionRecord(recipients=keyring.recipients, objects=keyring.encrypt_objects) if keyring.recipients else None
+
     def snapshot_ids(self) -> list[SnapshotId]:
-        """The ids of all snapshots, oldest first. What has no manifest is no snapshot."""
-        found = (layout.snapshot_of_manifest(info.key) for page in self.store.list(layout.SNAPSHOTS) for info in page)
-        return sorted(snapshot for snapshot in found if snapshot is not None)
+        """The ids of all snapshots, oldest first. What has no manifest is no snapshot, nor is what the record says was removed."""
+        found = {layout.snapshot_of_manifest(info.key) for page in self.store.list(layout.SNAPSHOTS) for info in page}
+        removed = self.bridges().removed
+        return sorted(snapshot for snapshot in found if snapshot is not None and snapshot not in removed)
+
+    def bridges(self) -> Bridges:
+        """What the snapshots need to know of those that are no more. A damaged record counts as none."""
+        return read_bridges(self.store)
 
     def manifest(self, snapshot: SnapshotId) -> Manifest:
         """A snapshot's manifest. Raises RepositoryInvalid when it is damaged, of a newer format or of another repository."""
@@ -41,19 +70,46 @@ class Repository:
 
     def manifest_and_checksum(self, snapshot: SnapshotId) -> tuple[Manifest, str]:
         """A snapshot's manifest and the SHA-256 of its file."""
+        manifest, data = self._read_manifest(snapshot)
+        return manifest, hashlib.sha256(data).hexdigest()
+
+    def _read_manifest(self, snapshot: SnapshotId) -> tuple[Manifest, bytes]:
         path = layout.manifest_path(snapshot)
         try:
-            data = self.store.read(path).bytes()
+            body = self.store.read(path)
+            if body.info.size > LARGEST_MANIFEST:
+                raise RepositoryInvalid(f"'{path}' has {body.info.size} bytes", hint="Run 'lockstep verify' to see what else was changed.")
+            data = body.bytes()
         except ObjectNotFound as error:
             raise RepositoryInvalid(f"'{path}' is gone", hint="Run 'lockstep verify' to see what else is damaged.") from error
+        except (DiskFailed, KeyRefused, PermissionMissing) as error:  # of this one: the repository was opened, so others can be read
+            raise RepositoryInvalid(f"'{path}' cannot be read: {error.message}", hint=error.hint) from error
         manifest = manifest_from_bytes(data, path=path)
         if manifest.repository != self.id:
             raise RepositoryInvalid(f"'{path}' is of another repository", hint="Run 'lockstep verify' to see what else was changed.")
-        return manifest, hashlib.sha256(data).hexdigest()
+        return manifest, data
 
     def manifests(self) -> list[Manifest]:
         """All manifests, oldest first."""
         return [self.manifest(snapshot) for snapshot in self.snapshot_ids()]
+
+    def survey(self) -> tuple[list[Manifest], list[DamagedSnapshot]]:
+        """The manifests that can be read, and what is wrong with others, both oldest first.
+
+        One that reads well and is not what its own checksum says is in both.
+        """
+        readable, damaged = [], []
+        for snapshot in self.snapshot_ids():
+            path = layout.manifest_path(snapshot)
+            try:
+                manifest, data = self._read_manifest(snapshot)
+            except RepositoryInvalid as error:
+                damaged.append(DamagedSnapshot(snapshot, path, error.message))
+                continue
+            readable.append(manifest)
+            if not is_sealed(data):
+                damaged.append(DamagedSnapshot(snapshot, path, f"'{path}' is not what its own checksum says"))
+        return readable, damaged
 
     def head(self) -> str | None:
         """The newest snapshot according to `head.json`; None when there is no such file, or nothing that can be read in it."""
@@ -71,52 +127,45 @@ class Repository:
     def _created(self, snapshot: SnapshotId) -> datetime:
         try:
             return self.manifest(snapshot).created
-        except (RepositoryInvalid, ObjectNotFound):  # its name still tells the second
+        except RepositoryInvalid:  # its name still tells the second
             return datetime.strptime(snapshot[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
-    def chain(self, manifest: Manifest) -> list[Manifest]:
-        """The snapshots whose references must be replayed to get those of this one, oldest (a full list) first."""
-        links = [manifest]
-        while links[-1].chain_length > 0:
-            parent = links[-1].parent
-            if parent is None or len(links) > manifest.chain_length:
-                raise RepositoryInvalid(f"the chain of references of {manifest.snapshot} has no beginning", hint="Run 'lockstep verify'.")
-            links.append(self.manifest(SnapshotId(parent)))
-        return links[::-1]
+    def write_head(self, snapshot: SnapshotId, sha256: str) -> None:
+        """Name the newest snapshot, and the record of what was removed, so that it is missed when one of them goes."""
+        number = self.bridges().number
+        record = {"bridges": bridges_path(number)} if number else {}
+        self.store.write(layout.HEAD, sealed({"snapshot": snapshot, "sha256": sha256, **record}), overwrite=True)
+
+    def chain(self, manifest: Manifest) -> list[FileEntry]:
+        """The files that must be replayed to get the references of a snapshot, oldest (a full list) first. Raises RepositoryInvalid."""
+        return [entry for _, entry in self.chain_by_snapshot(manifest)]
+
+    def chain_by_snapshot(self, manifest: Manifest) -> list[tuple[SnapshotId, FileEntry]]:
+        """The same, each file with the snapshot whose references it leads to."""
+        bridges, files = self.bridges(), []
+        while True:
+            link = link_of(manifest, bridges)
+            if link.references is None:
+                raise RepositoryInvalid(f"the manifest of {link.snapshot} names no references", hint="Run 'lockstep verify'.")
+            files.append((link.snapshot, link.references))
+            if link.parent is None:
+                return files[::-1]
+            manifest = self.manifest(link.parent)
 
     def local_copy(self, entry: FileEntry, directory: Path) -> Path:
-        """A file of the repository in a work directory, under a plain name and checked against its size and SHA-256.
+        """A file of the repository in a work directory, under a plain name, checked against its size and SHA-256, and decrypted.
 
-        On a local disk it is a symbolic link, elsewhere a download. Raises RepositoryInvalid when the file is gone or not what the
-        manifest says; then nothing is left in the directory.
+        Where nothing is to be decrypted on a local disk it is a symbolic link, else a new file. Raises RepositoryInvalid when the file is
+        gone or not what the manifest says, IdentityNeeded; then nothing is left in the directory.
         """
-        target = directory / entry.path.replace("/", "-")
-        here = self.store.local_file(entry.path)
-        if here is not None:
-            blocks: Iterator[bytes] = _blocks(here, entry.path)
-            target.unlink(missing_ok=True)
-        else:
-            blocks = _downloaded(self.store, entry.path, target)
-        hashing, size = hashlib.sha256(), 0
-        for block in blocks:
-            hashing.update(block)
-            size += len(block)
-        if size != entry.size or hashing.hexdigest() != entry.sha256:
-            target.unlink(missing_ok=True)
-            raise RepositoryInvalid(
-                f"'{entry.path}' is not what its manifest says", hint="Run 'lockstep verify' to see what else is damaged."
-            )
-        if here is not None:
-            target.symlink_to(here)
-        return target
+        return local_copy(self.store, entry, directory)
 
     def describe(self, path: str) -> FileEntry:
         """A file of the repository as it is now, for files that no manifest names yet (segments of a killed run)."""
-        hashing, size = hashlib.sha256(), 0
+        hashed = Hashed()
         for block in self.store.read(path).chunks(CHUNK):
-            hashing.update(block)
-            size += len(block)
-        return FileEntry(path=path, size=size, sha256=hashing.hexdigest())
+            hashed.take(block)
+        return FileEntry(path=path, size=hashed.size, sha256=hashed.sha256)
 
 
 def open_repository(store: ObjectStore) -> Repository:
@@ -185,25 +234,3 @@ def looks_used(store: ObjectStore) -> bool:
         return any(page for prefix in (layout.SNAPSHOTS, layout.OBJECTS, layout.INVENTORY) for page in store.list(prefix))
     except BucketNotFound:
         return False
-
-
-def _blocks(path: Path, shown: str) -> Iterator[bytes]:
-    try:
-        with path.open("rb") as file:
-            while block := file.read(CHUNK):
-                yield block
-    except OSError as error:
-        raise RepositoryInvalid(
-            f"'{shown}' cannot be read: {error.strerror}", hint="Run 'lockstep verify' to see what else is damaged."
-        ) from error
-
-
-def _downloaded(store: ObjectStore, path: str, target: Path) -> Iterator[bytes]:
-    try:
-        body = store.read(path)
-    except ObjectNotFound as error:
-        raise RepositoryInvalid(f"'{path}' is gone", hint="Run 'lockstep verify' to see what else is damaged.") from error
-    with target.open("wb") as file:
-        for block in body.chunks(CHUNK):
-            file.write(block)
-            yield block

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from lockstep.model.inventory import MISMATCHED, MissingObject, Wanted, WhyMissing
 from lockstep.tables import inventory
@@ -160,10 +161,11 @@ def count_missing(tables: Tables) -> MissingCounts:
     return MissingCounts(*row)
 
 
-def save_missing(tables: Tables, path: Path, *, snapshot: str, before: Path | None) -> None:
-    """Write `missing_now`, sorted; `before` is the parent's list, which says since when an object is missing."""
+def save_missing(tables: Tables, path: Path, *, snapshot: str, before: Path | Literal["sought"] | None) -> None:
+    """Write `missing_now`, sorted; `before` is the parent's list, or a table, which says since when an object is missing."""
     since = f"coalesce(b.since, '{snapshot}')" if before else f"'{snapshot}'"
-    join = f"LEFT JOIN read_parquet('{_quoted(before)}') AS b USING (store, key)" if before else ""
+    known = before if before == "sought" else f"read_parquet('{_quoted(before)}')" if before else ""
+    join = f"LEFT JOIN {known} AS b USING (store, key)" if before else ""
     tables.run(
         f"""COPY (SELECT n.store, n.key, n.size, n.why, {since} AS since FROM missing_now AS n {join} ORDER BY n.store, n.key)
             TO '{_quoted(path)}' (FORMAT parquet, COMPRESSION zstd)"""  # noqa: S608 - a snapshot's id and our own file names
@@ -187,5 +189,5 @@ def _wanted(tables: Tables, table: str) -> Iterator[Wanted]:
     return (Wanted(*row) for row in rows)
 
 
-def _quoted(path: Path) -> str:
+def _quoted(path: Path | str) -> str:
     return str(path).replace("'", "''")

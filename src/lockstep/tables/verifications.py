@@ -71,6 +71,19 @@ def find_lost(tables: Tables, snapshot: str, *, own: Path, full: bool, missing: 
     tables.run("DROP TABLE asked")
 
 
+def find_all_lost(tables: Tables, snapshot: str, chain: Sequence[Path]) -> None:
+    """Add to `lost` all references of a snapshot that no inventory has, whether it lists them as missing or not."""
+    references.replay(tables, chain, into="asked")
+    tables.run(f"INSERT INTO lost SELECT $1, r.* FROM asked AS r ANTI JOIN inventory AS i ON {_FITS}", [snapshot])  # noqa: S608
+    tables.run("DROP TABLE asked")
+
+
+def forgive_lost(tables: Tables, snapshot: str, *, at_most: int) -> None:
+    """Take the references of a snapshot out of `lost` unless there are more than it says itself that it misses."""
+    if tables.row("SELECT count(*) FROM lost WHERE snapshot = $1", [snapshot])[0] <= at_most:
+        tables.run("DELETE FROM lost WHERE snapshot = $1", [snapshot])
+
+
 def count_lost(tables: Tables) -> int:
     """How many objects are referenced and in no inventory."""
     return int(tables.row("SELECT count(DISTINCT (store, key)) FROM lost")[0])

@@ -56,7 +56,7 @@ def back_up(
     if history.newest is None or whole:
         references.save_full(tables, work / "references.parquet")
     else:
-        files = [repository.local_copy(link.files[0], work) for link in repository.chain(history.newest)]
+        files = [repository.local_copy(entry, work) for entry in repository.chain(history.newest)]
         references.replay(tables, files, into="before")
         references.save_changes(tables, work / "references.parquet", since="before")
     draft.save_file("references.parquet", work / "references.parquet")
@@ -71,7 +71,7 @@ def back_up(
         created=datetime.strptime(snapshot[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC),
         complete=not lost,
         parent=history.parent,
-        chain_length=0 if whole else history.next_chain_length,
+        chain_length=0 if whole or history.newest is None else history.newest.chain_length + 1,
         previous=history.previous,
         database=DatabaseRecord(
             name="a", server_version="18.6", server_major=18, encoding="UTF8", collate="C", ctype="C", locale_provider="libc", owner="a"

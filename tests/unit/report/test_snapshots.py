@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from lockstep.model.snapshots import DamagedSnapshot, SnapshotId
 from lockstep.report.snapshots import SnapshotRow, as_document, as_table
 
 ROW = SnapshotRow(
@@ -44,7 +45,7 @@ def test_an_empty_repository_is_one_sentence() -> None:
 
 def test_the_document_lists_what_the_contract_of_the_command_line_names() -> None:
     document: Any = as_document(iter([ROW]))
-    assert document == {"snapshots": [ROW]}
+    assert document == {"snapshots": [ROW], "damaged": []}
     assert asdict(ROW).keys() == {
         "snapshot", "created", "complete", "tag", "database_bytes", "referenced", "referenced_bytes", "new", "copied_bytes", "missing",
         "proven", "verified", "verified_data",
@@ -56,3 +57,13 @@ def test_a_tag_cannot_forge_a_line_or_command_the_terminal() -> None:
     assert len(lines) == 2
     assert lines[1].startswith(ROW.snapshot)
     assert not set("\n\r\x1b\x9b") & set(lines[1])
+
+
+def test_a_damaged_snapshot_is_named_behind_the_others() -> None:
+    broken = DamagedSnapshot(SnapshotId("20261121T124000Z-1a2b3c4d"), "snapshots/x/manifest.json", "'snapshots/x' is\x1b[2J gone")
+    assert list(as_table([ROW], [broken]))[2:] == [
+        "DAMAGED: 'snapshots/x' is\\x1b[2J gone",
+        "Run 'lockstep verify' to see what else is damaged.",
+    ]
+    assert next(as_table([], [broken])).startswith("DAMAGED")
+    assert as_document([ROW], [broken])["damaged"] == [broken]

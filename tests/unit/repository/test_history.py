@@ -11,7 +11,7 @@ from lockstep.model.snapshots import SnapshotId
 from lockstep.objects.store import ObjectStore
 from lockstep.progress import SILENT, Event, Note
 from lockstep.repository.draft import Draft
-from lockstep.repository.history import CUT_EVERY, all_segments, inventory_files, read_history, readable_segments, references_file
+from lockstep.repository.history import all_segments, inventory_files, read_history, readable_segments
 from lockstep.repository.journal import Journal
 from lockstep.repository.repository import Repository
 from lockstep.tables import inventory
@@ -57,7 +57,6 @@ def test_a_new_repository_has_no_history(repository: Repository) -> None:
     history = read_history(repository, listener=SILENT)
     assert (history.newest, history.previous, history.parent, history.newest_name) == (None, None, None, None)
     assert (history.segments, history.leftovers) == ((), ())
-    assert history.next_chain_length == 0
 
 
 def test_history_ends_with_the_newest_snapshot_and_the_checksum_of_its_manifest(
@@ -191,16 +190,3 @@ def test_a_damaged_manifest_stops_the_writer(repository: Repository, make_manife
     repository.store.write(f"snapshots/{FIRST}/manifest.json", b"{}", overwrite=True)
     with pytest.raises(RepositoryInvalid):
         read_history(repository, listener=SILENT)
-
-
-@pytest.mark.parametrize(("length", "following"), [(0, 1), (CUT_EVERY - 2, CUT_EVERY - 1), (CUT_EVERY - 1, 0)])
-def test_a_chain_is_cut_after_a_number_of_snapshots(
-    repository: Repository, make_manifest: Any, tmp_path: Path, length: int, following: int
-) -> None:
-    run(repository, make_manifest, tmp_path / "1", FIRST, chain_length=length)
-    assert read_history(repository, listener=SILENT).next_chain_length == following
-
-
-def test_a_manifest_without_references_is_refused(make_manifest: Any) -> None:
-    with pytest.raises(RepositoryInvalid, match="names no references"):
-        references_file(make_manifest(None, FIRST))

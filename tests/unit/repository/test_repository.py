@@ -27,7 +27,8 @@ IDS = [SnapshotId(f"2026110{day}T000000Z-00000000") for day in range(1, 6)]
 
 def put(place: Repository, make_manifest: Any, snapshot: SnapshotId, **fields: object) -> None:
     created = datetime.strptime(snapshot[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    data = make_manifest(place, snapshot, created=created, **fields).as_bytes()
+    references = FileEntry(path=f"snapshots/{snapshot}/references.parquet", size=1, sha256="ab" * 32)
+    data = make_manifest(place, snapshot, created=created, **{"files": (references,), **fields}).as_bytes()
     place.store.write(layout.manifest_path(snapshot), data)
 
 
@@ -185,13 +186,45 @@ def test_a_damaged_manifest_is_an_obstacle_only_for_its_own_snapshot(repository:
             repository.select(wanted, now=NOW, zone=UTC)
 
 
+@pytest.mark.parametrize("damage", [b"{}", b"", b"\xff", None], ids=range(4))
+def test_a_survey_goes_on_behind_a_damaged_manifest(repository: Repository, make_manifest: Any, damage: bytes | None) -> None:
+    for snapshot in IDS[:3]:
+        put(repository, make_manifest, snapshot)
+    path, data = layout.manifest_path(IDS[1]), make_manifest(repository, IDS[1]).as_bytes()
+    changed = data.replace(b'"complete": true', b'"complete": false') if damage is None else damage
+    repository.store.write(path, changed, overwrite=True)
+    readable, [damaged] = repository.survey()
+    assert [each.snapshot for each in readable] == (IDS[:3] if damage is None else [IDS[0], IDS[2]])
+    assert (damaged.snapshot, damaged.path) == (IDS[1], path)
+    assert path in damaged.why
+
+
+def test_a_manifest_that_cannot_be_read_is_an_obstacle_only_for_its_own_snapshot(tmp_path: Path, make_manifest: Any) -> None:
+    repository, _ = open_or_create(LocalStore(tmp_path / "repository"), now=NOW)
+    for snapshot in IDS[:3]:
+        put(repository, make_manifest, snapshot)
+    path = tmp_path / "repository" / layout.manifest_path(IDS[1])
+    (outside := tmp_path / "outside").write_bytes(path.read_bytes())
+    path.unlink()
+    path.symlink_to(outside)
+    readable, _ = repository.survey()
+    assert [each.snapshot for each in readable] == [IDS[0], IDS[2]]
+    assert repository.select("latest", now=NOW, zone=UTC).snapshot == IDS[2]
+
+
 def test_a_chain_goes_back_to_the_snapshot_with_a_full_list(repository: Repository, make_manifest: Any) -> None:
     put(repository, make_manifest, IDS[0])
     put(repository, make_manifest, IDS[1], parent=IDS[0], chain_length=0)
     put(repository, make_manifest, IDS[2], parent=IDS[1], chain_length=1)
     put(repository, make_manifest, IDS[3], parent=IDS[2], chain_length=2)
-    assert [link.snapshot for link in repository.chain(repository.manifest(IDS[3]))] == IDS[1:4]
-    assert [link.snapshot for link in repository.chain(repository.manifest(IDS[1]))] == [IDS[1]]
+    assert [entry.path.split("/")[1] for entry in repository.chain(repository.manifest(IDS[3]))] == IDS[1:4]
+    assert [entry.path.split("/")[1] for entry in repository.chain(repository.manifest(IDS[1]))] == [IDS[1]]
+
+
+def test_a_manifest_without_references_is_refused(repository: Repository, make_manifest: Any) -> None:
+    put(repository, make_manifest, IDS[0], files=())
+    with pytest.raises(RepositoryInvalid, match="names no references"):
+        repository.chain(repository.manifest(IDS[0]))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,30 @@
+"""The keys that a run holds: to whom it encrypts, what it can read, in whose name it signs, and whose signature it asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lockstep.encryption.identities import Identities
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """Public and secret keys; all of them may be absent.
+
+    `recipients` are those of new files, and with `encrypt_objects` of new objects; `allow_plain` permits plain files where they were
+    encrypted before. `identities` read what is encrypted.
+    """
+
+    recipients: tuple[str, ...] = ()
+    encrypt_objects: bool = False
+    allow_plain: bool = False
+    identities: Identities = field(default_factory=Identities)
+
+    @property
+    def object_recipients(self) -> tuple[str, ...]:
+        """To whom objects are encrypted; none when they are not."""
+        return self.recipients if self.encrypt_objects else ()
+
+
+NO_KEYS = Keyring()
+"""For plain files."""

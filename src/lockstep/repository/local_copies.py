@@ -1,0 +1,82 @@
+"""Files of a repository as local files: checked against what their manifest says, and decrypted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from lockstep.encryption.streams import decrypted
+from lockstep.errors import DiskFailed, LockstepError, ObjectNotFound, RepositoryInvalid
+from lockstep.objects.store import ObjectStore
+from lockstep.repository.hashed import Hashed
+from lockstep.repository.keyed_store import keyring_of
+from lockstep.repository.layout import ENCRYPTED
+from lockstep.repository.manifest import FileEntry
+
+CHUNK = 1 << 20
+
+
+def local_copy(store: ObjectStore, entry: FileEntry, directory: Path) -> Path:
+    """A file in a directory: see `Repository.local_copy`."""
+    target = directory / entry.path.removesuffix(ENCRYPTED).replace("/", "-")
+    target.unlink(missing_ok=True)
+    here = store.local_file(entry.path)
+    blocks = _blocks(here, entry.path) if here is not None else _downloaded(store, entry.path)
+    stored, plain = Hashed(), Hashed()
+    passing = stored.passing(blocks)
+    if entry.encrypted:
+        passing = plain.passing(decrypted(passing, keyring_of(store).identities, shown=entry.path))
+    try:
+        _take(passing, target if entry.encrypted or here is None else None)
+        if (stored.size, stored.sha256) != (entry.size, entry.sha256) or not _is_plain(entry, plain):
+            raise RepositoryInvalid(
+                f"'{entry.path}' is not what its manifest says", hint="Run 'lockstep verify' to see what else is damaged."
+            )
+    except LockstepError:
+        target.unlink(missing_ok=True)
+        raise
+    if not target.exists() and here is not None:
+        target.symlink_to(here)
+    return target
+
+
+def _blocks(path: Path, shown: str) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            while block := file.read(CHUNK):
+                yield block
+    except OSError as error:
+        raise RepositoryInvalid(
+            f"'{shown}' cannot be read: {error.strerror}", hint="Run 'lockstep verify' to see what else is damaged."
+        ) from error
+
+
+def _downloaded(store: ObjectStore, path: str) -> Iterator[bytes]:
+    try:
+        yield from store.read(path).chunks(CHUNK)
+    except ObjectNotFound as error:
+        raise RepositoryInvalid(f"'{path}' is gone", hint="Run 'lockstep verify' to see what else is damaged.") from error
+
+
+def _take(blocks: Iterator[bytes], target: Path | None) -> None:
+    """Write blocks into a new file, or let them just pass."""
+    if target is None:
+        for _ in blocks:
+            pass
+        return
+    try:
+        with target.open("xb") as file:
+            for block in blocks:
+                file.write(block)
+    except OSError as error:
+        raise DiskFailed(
+            f"'{target.parent}' cannot be written: {error.strerror}",
+            hint="Free some room there, or name another place with --temp-dir.",
+        ) from error
+
+
+def _is_plain(entry: FileEntry, found: Hashed) -> bool:
+    """True when what came out of an encrypted file is what was put into it, as far as that is recorded."""
+    if entry.plain is None:
+        return True
+    return found.size == entry.plain.size and entry.plain.sha256 in {None, found.sha256}

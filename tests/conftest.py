@@ -36,6 +36,7 @@ DEEP = (
     "e2e/test_backup_any_deployment.py",
     "e2e/test_export.py",
     "e2e/test_formats_matrix.py",
+    "e2e/test_import.py",
     "e2e/test_restore_damaged_repository.py",
     "faults/",
     "integration/postgres/test_dump_and_restore.py",

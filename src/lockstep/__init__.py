@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lockstep.operations.check import check
     from lockstep.operations.drill import DrillOptions, drill
     from lockstep.operations.export import ExportOptions, export
+    from lockstep.operations.import_ import ImportOptions, import_
     from lockstep.operations.repair import RepairOptions, repair
     from lockstep.operations.restore import RestoreOptions, RestoreTarget, restore
     from lockstep.operations.verify import VerifyOptions, verify
@@ -33,6 +34,7 @@ _PLACES = {
     "Deployment": "lockstep.deployment.deployment",
     "DrillOptions": "lockstep.operations.drill",
     "ExportOptions": "lockstep.operations.export",
+    "ImportOptions": "lockstep.operations.import_",
     "LockstepError": "lockstep.errors",
     "RepairOptions": "lockstep.operations.repair",
     "RestoreOptions": "lockstep.operations.restore",
@@ -45,6 +47,7 @@ _PLACES = {
     "drill": "lockstep.operations.drill",
     "export": "lockstep.operations.export",
     "find_snapshot": "lockstep.operations.browse",
+    "import_": "lockstep.operations.import_",
     "list_snapshots": "lockstep.operations.browse",
     "open_store": "lockstep.objects.open",
     "repair": "lockstep.operations.repair",
@@ -59,6 +62,7 @@ __all__ = [
     "Deployment",
     "DrillOptions",
     "ExportOptions",
+    "ImportOptions",
     "LockstepError",
     "RepairOptions",
     "RestoreOptions",
@@ -72,6 +76,7 @@ __all__ = [
     "drill",
     "export",
     "find_snapshot",
+    "import_",
     "list_snapshots",
     "open_store",
     "repair",

@@ -66,7 +66,7 @@ def run_drill(
     """Restore a snapshot into a throw-away PostgreSQL and prove the result."""
     check_places(report_)
     options = DrillOptions(
-        database=_address(scratch_database, session),
+        database=scratch_address(scratch_database, session),
         client_programs=str(client_programs) if client_programs else None,
         percent=read_data,
         jobs=jobs,
@@ -81,10 +81,11 @@ def run_drill(
     return Result(report.as_document(result), report.as_text(result), ExitStatus.DONE if result.ok else ExitStatus.FINDINGS)
 
 
-def _address(conninfo: str | None, session: Session) -> DatabaseAddress | None:
+def scratch_address(conninfo: str | None, session: Session) -> DatabaseAddress | None:
+    """The scratch server that was named, its passwords learned by the redactor. Raises ConfigurationError for what is no address."""
     if conninfo is None:
         return None
     session.screen.redactor.learn(passwords_in(conninfo), public=public_names_in(conninfo))
     if not is_conninfo(conninfo):
-        raise ConfigurationError("--database is no libpq connection string", hint="Write it as postgresql://user@host/dbname.")
+        raise ConfigurationError("the scratch database is no libpq connection string", hint="Write it as postgresql://user@host/dbname.")
     return DatabaseAddress(conninfo)

@@ -68,6 +68,9 @@ COMMANDS: Sequence[CommandPlace] = (
         "lockstep.cli.export:run_export",
         "Write a snapshot into a directory as the plain tools know it: a dump, and the objects under their keys.",
     ),
+    CommandPlace(
+        "import", "lockstep.cli.import_:run_import", "Make a snapshot of a dump and a directory of objects that were made without lockstep."
+    ),
     CommandPlace("key", "lockstep.cli.key:run_key", "Make a pair of keys: the secret one goes into a file, the public one is printed."),
     CommandPlace("demo", "lockstep.cli.demo:run_demo", "Show the whole story on this machine, with a real PostgreSQL and S3 store."),
 )

@@ -77,6 +77,18 @@ class BackupResult:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportResult:
+    """One new snapshot of what was made without lockstep.
+
+    `unreferenced` files lie among the objects and nothing references them; `late` is true when the repository had a newer snapshot.
+    """
+
+    backup: BackupResult
+    unreferenced: int
+    late: bool
+
+
+@dataclass(frozen=True, slots=True)
 class BackupPlan:
     """What a backup would do now: nothing was written. Sizes in bytes; `database_bytes` is the size on the server."""
 

@@ -22,10 +22,11 @@ _LARGEST_SUFFIX = 0xFFFFFFFF
 
 @dataclass(frozen=True, slots=True)
 class SnapshotTime:
-    """A snapshot and the moment of its frozen view (aware UTC)."""
+    """A snapshot and the moment of its frozen view (aware UTC). `late`: imported after snapshots that are newer than it."""
 
     snapshot: SnapshotId
     created: datetime
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def select_snapshot(wanted: str, snapshots: Sequence[SnapshotTime], *, now: date
     if not snapshots:
         raise SnapshotNotFound("the repository has no snapshot yet", hint="Make one with 'lockstep backup'.")
     if text == "latest":
-        return max(snapshots, key=lambda each: each.snapshot).snapshot
+        return max(snapshots, key=lambda each: (not each.late, each.snapshot)).snapshot
     matches = [each.snapshot for each in snapshots if text and each.snapshot.startswith(text)]
     moment = _as_moment(text, now=now, zone=zone)
     if len(matches) == 1:

@@ -69,7 +69,8 @@ def drill(
             objects = ObjectsDrill(repository, manifest, tables, book, options.limits, listener, stop, options.percent, seed)
             database = DatabaseDrill(repository, manifest, tables, book, listener, stop, options.jobs)
             known = objects.prepare()
-            with drill_server(manifest, options.database, client_programs=options.client_programs) as server:
+            name, major = manifest.database.name, manifest.database.server_major
+            with drill_server(name, major, options.database, client_programs=options.client_programs) as server:
                 database.run(server, references_known=known)
             objects.run()  # after the server is gone: what is measured is the reading alone
         finally:

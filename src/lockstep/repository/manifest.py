@@ -111,6 +111,13 @@ class ObjectCounts(Record):
     mismatched: Count
 
 
+class ImportRecord(Record):
+    """Where a snapshot came from that lockstep did not take itself. `late`: it is older than a snapshot that was there already."""
+
+    dump: str
+    late: bool = False
+
+
 class Previous(Record):
     """The manifest before this one, by content, so that history cannot be rewritten unseen."""
 
@@ -140,6 +147,12 @@ class Manifest(Record):
     inventory: tuple[FileEntry, ...] = ()
     tools: dict[str, str] = {}
     seconds: float = 0.0
+    imported: ImportRecord | None = None
+
+    @property
+    def late(self) -> bool:
+        """True for an import of what was older than a snapshot that was there already: it sorts last, and is not the latest."""
+        return self.imported is not None and self.imported.late
 
     def file(self, name: str) -> FileEntry | None:
         """The file of the snapshot's own directory with this name, encrypted or not, or None."""

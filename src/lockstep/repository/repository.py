@@ -121,14 +121,15 @@ class Repository:
 
     def select(self, wanted: str, *, now: datetime, zone: tzinfo) -> Manifest:
         """The manifest of the snapshot that a person means. Raises SnapshotNotFound, or RepositoryInvalid when just that one is damaged."""
-        times = [SnapshotTime(snapshot, self._created(snapshot)) for snapshot in self.snapshot_ids()]
+        times = [self._time(snapshot) for snapshot in self.snapshot_ids()]
         return self.manifest(select_snapshot(wanted, times, now=now, zone=zone))
 
-    def _created(self, snapshot: SnapshotId) -> datetime:
+    def _time(self, snapshot: SnapshotId) -> SnapshotTime:
         try:
-            return self.manifest(snapshot).created
+            manifest = self.manifest(snapshot)
         except RepositoryInvalid:  # its name still tells the second
-            return datetime.strptime(snapshot[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+            return SnapshotTime(snapshot, datetime.strptime(snapshot[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC))
+        return SnapshotTime(snapshot, manifest.created, manifest.late)
 
     def write_head(self, snapshot: SnapshotId, sha256: str) -> None:
         """Name the newest snapshot, and the record of what was removed, so that it is missed when one of them goes."""

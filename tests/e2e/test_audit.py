@@ -94,6 +94,43 @@ def test_deleted_truncated_and_orphaned_objects_are_exactly_what_is_found(world:
     assert text.stdout.startswith("the deployment is consistent"), text
 
 
+def test_a_repository_tells_since_when_and_what_it_could_put_back(world: World) -> None:
+    source = world.deployment(organizations=2, blocks=40, size=100)
+    early, late = source.filled.keys[:2], source.filled.keys[2:5]
+    delete_objects(source.bucket, early)
+    first = world.backup(source)
+    assert first.returncode == 3, first
+    assert world.backup(source).returncode == 3
+    newest = world.snapshots()[-1]["snapshot"]
+    delete_objects(source.bucket, late)
+    with source.connect() as connection:
+        new = add_blocks(connection, source.bucket, source.filled, 1, seed=5).blocks[-1].key
+    delete_objects(source.bucket, [new])
+    page, missing = world.tmp_path / "report.html", world.tmp_path / "missing.jsonl"
+
+    ran = audit(world, source, "--repo", world.repo, "--report", page, "--list-missing", missing)
+    assert ran.returncode == 3, ran
+    since = first.json["snapshot"]
+    kept = ran.json["repository"]
+    assert (kept["newest"], kept["copied"]) == (newest, {"count": 3, "bytes": 300})
+    assert kept["since"] == [{"since": since, "count": 2, "bytes": 200}]
+    assert kept["unknown"]["count"] == 1
+    listed = {each["key"]: (each.get("since"), each.get("copied")) for each in lines_of(missing)}
+    assert listed == {**dict.fromkeys(early, (since, None)), **dict.fromkeys(late, (None, since)), new: (None, None)}
+    assert f"missing since the snapshot {since}" in page.read_text(encoding="utf-8")
+    text = world.lockstep("audit", *source.options, "--repo", world.repo, env=world.keys).stdout
+    assert f"    2 missing since the snapshot {since} at the latest" in text.splitlines()
+    assert audit(world, source).json["repository"] is None
+
+
+def test_a_repository_that_cannot_tell_does_not_make_an_audit_fail(world: World) -> None:
+    source = world.deployment(organizations=1, blocks=4)
+    delete_objects(source.bucket, source.filled.keys[:1])
+    ran = audit(world, source, "--repo", world.tmp_path / "nowhere")
+    assert (ran.returncode, ran.json["missing"]["count"], ran.json["repository"]) == (3, 1, None)
+    assert "there is no repository at" in ran.stderr
+
+
 def test_writers_at_work_bring_no_false_finding(world: World) -> None:
     source = world.deployment(organizations=2, blocks=40)
     over = threading.Event()

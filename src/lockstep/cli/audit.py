@@ -11,8 +11,9 @@ from lockstep.cli.composition import Session
 from lockstep.cli.exit_codes import ExitStatus
 from lockstep.cli.screen import Result
 from lockstep.cli.transfer_options import Concurrency, TempDir, transfer_limits
-from lockstep.cli.wiring import open_deployment
+from lockstep.cli.wiring import open_deployment, open_repository_store
 from lockstep.config.deployment import DeploymentSettings
+from lockstep.config.repository import RepositoryIfNamed
 from lockstep.operations.audit import AuditOptions, audit
 from lockstep.operations.audit_lists import check_places, write_whole
 from lockstep.report import audit as report
@@ -37,6 +38,7 @@ ListOrphans = Annotated[
 def run_audit(
     session: Session,
     deployment: DeploymentSettings,
+    repository: RepositoryIfNamed,
     *,
     report_: Report = None,
     list_missing: ListMissing = None,
@@ -44,10 +46,14 @@ def run_audit(
     concurrency: Concurrency = None,
     temp_dir: TempDir = None,
 ) -> Result:
-    """Compare the live database with the live bucket: what is missing, of another size, or an orphan."""
+    """Compare the live database with the live bucket: what is missing, of another size, or an orphan.
+
+    No repository is needed; one that is named tells since which snapshot an object is missing, and what could be put back.
+    """
     check_places(report_)
     options = AuditOptions(list_missing, list_orphans, transfer_limits(concurrency), temp_dir)
-    result = audit(open_deployment(deployment), options=options, listener=session.listener)
+    kept = open_repository_store(repository.settings) if repository.settings else None
+    result = audit(open_deployment(deployment), repository=kept, options=options, listener=session.listener)
     if report_ is not None:
         write_whole(report_, as_page(result))
     return Result(report.as_document(result), report.as_text(result), ExitStatus.DONE if result.consistent else ExitStatus.FINDINGS)

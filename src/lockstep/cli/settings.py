@@ -12,7 +12,7 @@ from lockstep.config.deployment import DeploymentOptions, DeploymentSettings, de
 from lockstep.config.encryption import EncryptionSettings, IdentitySettings
 from lockstep.config.faults import Faults
 from lockstep.config.file import FileSettings
-from lockstep.config.repository import RepositorySettings, repository_settings
+from lockstep.config.repository import RepositoryIfNamed, RepositorySettings, repository_settings
 from lockstep.config.secret_values import public_names_of, secrets_of_deployment, secrets_of_store
 from lockstep.errors import ConfigurationError
 
@@ -27,7 +27,7 @@ def given_settings(
     `ranks` says how strong the source of each value is: `--parsec-env` and the options that it replaces are in conflict only where
     they come from the same kind of source; else the stronger source wins, as with every other option.
     """
-    if DeploymentSettings not in needed and RepositorySettings not in needed:
+    if not {DeploymentSettings, RepositorySettings, RepositoryIfNamed}.intersection(needed):
         return {}
     faults = Faults()
     settings: dict[type, Any] = {}
@@ -38,11 +38,14 @@ def given_settings(
     except ConfigurationError as error:
         faults.take(error)
     redactor.learn(secrets_of_deployment(deployment), public=public_names_of(deployment))
-    if RepositorySettings in needed:
+    if RepositoryIfNamed in needed:
+        settings[RepositoryIfNamed] = RepositoryIfNamed()
+    if RepositorySettings in needed or (RepositoryIfNamed in needed and values["repo"]):
         try:
             repository = repository_settings(values["repo"], deployment, table=file.repository, environment=os.environ)
             redactor.learn(secrets_of_store(repository.address))
-            settings[RepositorySettings] = replace(repository, identity=_identity_settings(values))
+            repository = replace(repository, identity=_identity_settings(values))
+            settings |= {RepositorySettings: repository, RepositoryIfNamed: RepositoryIfNamed(repository)}
         except ConfigurationError as error:
             faults.take(error)
     if EncryptionSettings in needed:

@@ -23,6 +23,13 @@ class RepositorySettings:
     identity: IdentitySettings = field(default_factory=IdentitySettings)
 
 
+@dataclass(frozen=True, slots=True)
+class RepositoryIfNamed:
+    """The repository of a command that can do without: None when none is named."""
+
+    settings: RepositorySettings | None = None
+
+
 def repository_settings(
     repo: str | None, deployment: DeploymentSettings, *, table: Mapping[str, str], environment: Mapping[str, str]
 ) -> RepositorySettings:

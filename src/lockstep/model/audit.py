@@ -43,7 +43,10 @@ class Affected:
 
 @dataclass(frozen=True, slots=True)
 class AuditFinding:
-    """One referenced object with a fault. `found_key` and `found_version` say where its bytes still are, `known` what the profile says."""
+    """One referenced object with a fault. `found_key` and `found_version` say where its bytes still are, `known` what the profile says.
+
+    `since` is the first snapshot that missed it, `copied` the newest one whose backup read it from the bucket, and kept it.
+    """
 
     store: str
     key: str
@@ -53,6 +56,8 @@ class AuditFinding:
     found_key: str | None = None
     found_version: str | None = None
     known: Mapping[str, str] = field(default_factory=dict)
+    since: str | None = None
+    copied: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +71,27 @@ class OrphanObject:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptSide:
+    """What a repository knows of an audit's findings.
+
+    `newest` is its newest snapshot. `copied` is what it keeps and could put back; `since` counts what its snapshots missed already by the
+    first that did, oldest first; `unknown` is what it has never seen.
+    """
+
+    url: str
+    newest: str | None
+    copied: Amount
+    since: tuple[Group, ...]
+    unknown: Amount
+
+
+@dataclass(frozen=True, slots=True)
 class AuditResult:
     """A deployment's two sides compared. `referenced` = `present` + `missing` + `mismatched` + `purged`.
 
     `purged` lost their row while the audit ran; `in_flight` were stored while it ran and have no row yet: neither is a finding.
-    `classes` says where the missing ones are, `breakdown` counts them by what else the profile knows (author, date).
+    `classes` says where the missing ones are, `breakdown` counts them by what else the profile knows (author, date). `kept` is None when no
+    repository was asked.
     """
 
     database: str
@@ -91,6 +112,7 @@ class AuditResult:
     requests: Requests
     seconds: float
     peak_rss: int
+    kept: KeptSide | None = None
 
     @property
     def consistent(self) -> bool:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,7 +26,9 @@ from lockstep.errors import Cancelled, ConfigurationError, LockstepError
 from lockstep.model.audit import Affected, Amount, AuditResult
 from lockstep.model.objects import ObjectInfo
 from lockstep.objects.ranges import list_ranges, plan_ranges
+from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, TransferLimits
+from lockstep.operations.audit_history import ask_repository
 from lockstep.operations.audit_lists import check_places, finding_as_row, orphan_as_row, write_lines
 from lockstep.operations.audit_places import Asker, Explained, explain_findings
 from lockstep.operations.counting import as_requests, peak_rss_bytes
@@ -60,9 +62,16 @@ class AuditOptions:
 
 
 def audit(
-    deployment: Deployment, *, options: AuditOptions | None = None, listener: Listener = SILENT, stop: Stop | None = None
+    deployment: Deployment,
+    *,
+    repository: ObjectStore | None = None,
+    options: AuditOptions | None = None,
+    listener: Listener = SILENT,
+    stop: Stop | None = None,
 ) -> AuditResult:
     """Compare the deployment's two sides. What is missing, of another size or an orphan is the result, not an error.
+
+    The place of a repository, if there is one, tells since which snapshot something is missing.
 
     Raises LockstepError when one of the sides cannot be read: BucketNotFound, for one, is not "everything is missing".
     """
@@ -74,7 +83,7 @@ def audit(
             store.check_reachable()
         tables = Tables(work)
         try:
-            return _Audit(deployment, database, tables, options, listener, stop, started).run(began)
+            return _Audit(deployment, repository, database, tables, options, listener, stop, started).run(began)
         finally:
             tables.close()
 
@@ -84,6 +93,7 @@ class _Audit:
     """One audit, with everything that its steps share."""
 
     deployment: Deployment
+    repository: ObjectStore | None
     database: Database
     tables: Tables
     options: AuditOptions
@@ -117,8 +127,9 @@ class _Audit:
             audits.decide(self.tables, started=self.started)
         asker.find_places(bound, self.database)
         self._end_if_stopped()
+        kept = ask_repository(self.tables, self.repository, listener=self.listener) if self.repository else None
         self._write_lists()
-        return self._result(bound, named, explained, began)
+        return replace(self._result(bound, named, explained, began), kept=kept)
 
     def _bind(self, view: FrozenView) -> BoundProfile:
         bound = bind_profile(self.deployment, view)

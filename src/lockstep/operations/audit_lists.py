@@ -41,7 +41,13 @@ def write_whole(path: Path, pieces: Iterable[str]) -> None:
 def finding_as_row(finding: AuditFinding) -> dict[str, Any]:
     """What the list says of a finding; fields that say nothing are left out."""
     row: dict[str, Any] = {"store": finding.store, "key": finding.key, "size": finding.size, "why": finding.why}
-    more = {"found_size": finding.found_size, "found_key": finding.found_key, "found_version": finding.found_version}
+    more = {
+        "found_size": finding.found_size,
+        "found_key": finding.found_key,
+        "found_version": finding.found_version,
+        "since": finding.since,
+        "copied": finding.copied,
+    }
     row |= {name: value for name, value in more.items() if value is not None}
     return row | {name: value for name, value in finding.known.items() if name not in row}
 

@@ -124,7 +124,9 @@ class Uploader:
             self._put(store, attempt, overwrite=present is not None or attempt.arrived_wrong)
         except ObjectExists:  # stored by somebody meanwhile, or by a request of ours whose answer was lost
             now = _asked(store, entry.key)
-            return Uploaded(already_there=1) if now and self._is_right(store, entry, now) else Uploaded(different=1)
+            if now is not None or not _only_a_folder_is_there(store, entry.key):
+                return Uploaded(already_there=1) if now and self._is_right(store, entry, now) else Uploaded(different=1)
+            self._put(store, attempt, overwrite=True)
         return Uploaded(uploaded=1, uploaded_bytes=entry.size)
 
     def _is_right(self, store: ObjectStore, entry: InventoryEntry, present: ObjectInfo) -> bool:
@@ -194,6 +196,11 @@ def _all_of(body: Body) -> bytes:
 def _check(entry: InventoryEntry, size: int, sha256: str) -> None:
     if size != entry.size or sha256 != entry.sha256:
         raise Damaged("damaged: its bytes are not those that were recorded")
+
+
+def _only_a_folder_is_there(store: ObjectStore, key: str) -> bool:
+    """True where a store takes the folder of `a/b` for an object `a` when it is told to overwrite nothing, as SeaweedFS does."""
+    return any(page for page in store.list(f"{key}/"))
 
 
 def _asked(store: ObjectStore, key: str) -> ObjectInfo | None:

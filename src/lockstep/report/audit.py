@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
-from lockstep.model.audit import Affected, AuditResult, Group
+from lockstep.model.audit import Affected, AuditResult, Group, KeptSide
 from lockstep.report.units import as_bytes, as_count, as_counted, as_duration
 
 GROUPS_SHOWN = 10
@@ -40,6 +40,7 @@ def as_document(result: AuditResult) -> Mapping[str, object]:
         "started": result.started,
         "requests": asdict(result.requests),
         "peak_rss": result.peak_rss,
+        "repository": _kept(result.kept) if result.kept else None,
     }
 
 
@@ -56,6 +57,8 @@ def as_text(result: AuditResult) -> str:
         lines += [f"    {as_count(count)} {WORDS[why]}" for why, count in result.classes.items() if why != "lost"]
     if result.mismatched.count:
         lines += _words("mismatched", result.mismatched)
+    if result.kept and not result.consistent:
+        lines += _kept_words(result.kept)
     if result.orphans.count:
         orphans = f"{as_counted(result.orphans.count, 'object')} ({as_bytes(result.orphans.bytes)})"
         lines.append(f"  orphans     {orphans} that no row references: harmless, and left alone")
@@ -64,6 +67,31 @@ def as_text(result: AuditResult) -> str:
     if result.in_flight.count:
         lines.append(f"  in flight   {as_counted(result.in_flight.count, 'object')} stored while the audit ran, without a row yet")
     return "\n".join(lines)
+
+
+def _kept(kept: KeptSide) -> Mapping[str, object]:
+    return {
+        "url": kept.url,
+        "newest": kept.newest,
+        "copied": asdict(kept.copied),
+        "since": [_group(group) for group in kept.since],
+        "unknown": asdict(kept.unknown),
+    }
+
+
+def kept_facts(kept: KeptSide) -> Iterator[tuple[int, str]]:
+    """How many findings, and what the repository says of them."""
+    if kept.copied.count:
+        yield kept.copied.count, "in the repository: 'lockstep repair' can put them back"
+    for group in kept.since:
+        yield group.count, f"missing since the snapshot {group.labels['since']} at the latest"
+    if kept.unknown.count:
+        yield kept.unknown.count, "in no snapshot yet, neither kept nor missed"
+
+
+def _kept_words(kept: KeptSide) -> Iterator[str]:
+    yield "  of these"
+    yield from (f"    {as_count(count)} {words}" for count, words in kept_facts(kept))
 
 
 def _affected(affected: Affected) -> Mapping[str, object]:

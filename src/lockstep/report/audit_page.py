@@ -11,7 +11,7 @@ from importlib import resources
 from string import Template
 
 from lockstep.model.audit import Affected, AuditResult, Group
-from lockstep.report.audit import WORDS, as_document
+from lockstep.report.audit import WORDS, as_document, kept_facts
 from lockstep.report.units import as_bytes, as_count, as_counted, as_duration
 
 BARS_SHOWN = 15
@@ -147,6 +147,8 @@ def _whereabouts(result: AuditResult) -> str:
     rows.append((as_count(result.recoverable), "of all these have their bytes elsewhere in the bucket still"))
     if result.purged.count:
         rows.append((as_count(result.purged.count), "lost their rows while the audit ran: purged, no loss"))
+    if result.kept:
+        rows += [(as_count(count), words) for count, words in kept_facts(result.kept)]
     return f"<section><h2>Where they are</h2>{_table(rows, kind='counts')}</section>"
 
 

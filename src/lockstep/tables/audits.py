@@ -35,7 +35,8 @@ _UNREFERENCED = "CREATE OR REPLACE TABLE unreferenced AS SELECT * FROM listed AN
 _FINDINGS = """
     CREATE OR REPLACE TABLE findings AS
     SELECT s.store, s.key, n.size, CASE WHEN s.found_size IS NULL THEN 'lost' ELSE 'wrong_size' END AS why, s.found_size,
-           NULL::VARCHAR AS found_key, NULL::VARCHAR AS found_version, NULL::VARCHAR AS known
+           NULL::VARCHAR AS found_key, NULL::VARCHAR AS found_version, NULL::VARCHAR AS known,
+           NULL::VARCHAR AS since, NULL::VARCHAR AS copied
     FROM suspects AS s JOIN references_now AS n USING (store, key)
     WHERE s.found_size IS NULL OR (n.size IS NOT NULL AND n.size <> s.found_size)
 """
@@ -44,7 +45,7 @@ _ORPHANS = """
     CREATE OR REPLACE TABLE orphans AS
     SELECT *, coalesce(modified >= $1, false) AS in_flight FROM unreferenced ANTI JOIN references_now USING (store, key)
 """
-_COLUMNS = "store, key, size, why, found_size, found_key, found_version, known"
+_COLUMNS = "store, key, size, why, found_size, found_key, found_version, known, since, copied"
 
 
 class Listing:
@@ -246,7 +247,7 @@ def orphans(tables: Tables) -> Iterator[OrphanObject]:
 
 
 def _finding(row: tuple[Any, ...]) -> AuditFinding:
-    return AuditFinding(*(*row[:7], json.loads(row[7]) if row[7] else {}))
+    return AuditFinding(*(*row[:7], json.loads(row[7]) if row[7] else {}, *row[8:]))
 
 
 def _amount(tables: Tables, table: str, *, where: str = "true") -> Amount:

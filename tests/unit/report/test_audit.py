@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
-from lockstep.model.audit import Affected, Amount, AuditResult, Group
+from lockstep.model.audit import Affected, Amount, AuditResult, Group, KeptSide
 from lockstep.model.results import Requests
 from lockstep.report.audit import as_document, as_text
 from lockstep.report.audit_page import as_page
@@ -66,6 +66,25 @@ def test_the_text_says_what_is_affected() -> None:
         "the deployment is consistent (1.2 s)",
         "  referenced  1,000 objects (3.91 MiB), 1,000 present",
     ]
+
+
+def test_what_a_repository_knows_is_said() -> None:
+    kept = KeptSide(
+        "file:///r", "20261122T124000Z-1a2b3c4d", Amount(3, 3), (Group({"since": "20261121T124000Z-1a2b3c4d"}, 1, 1),), Amount(1, 9)
+    )
+    known = replace(FOUND, kept=kept)
+    assert as_text(known).splitlines()[7:11] == [
+        "  of these",
+        "    3 in the repository: 'lockstep repair' can put them back",
+        "    1 missing since the snapshot 20261121T124000Z-1a2b3c4d at the latest",
+        "    1 in no snapshot yet, neither kept nor missed",
+    ]
+    assert as_document(known)["repository"] == {
+        "url": "file:///r", "newest": "20261122T124000Z-1a2b3c4d", "copied": {"count": 3, "bytes": 3},
+        "since": [{"since": "20261121T124000Z-1a2b3c4d", "count": 1, "bytes": 1}], "unknown": {"count": 1, "bytes": 9},
+    }  # fmt: skip
+    assert "missing since the snapshot 20261121T124000Z-1a2b3c4d" in "".join(as_page(known))
+    assert as_document(FOUND)["repository"] is None
 
 
 def test_keys_stand_in_for_groups_where_the_profile_knows_none() -> None:

@@ -26,7 +26,7 @@ def save_references(draft: Draft, history: History, tables: Tables, *, listener:
             length = len(chain) % CUT_EVERY
             if length > 0:
                 files = [draft.repository.local_copy(entry, tables.directory) for entry in chain]
-                references.replay(tables, files, into="references_before")
+                references.view_replay(tables, files, into="references_before")
                 references.save_changes(tables, made, since="references_before")
         except RepositoryInvalid as error:
             listener(Note(f"{error.message}; the references are stored in full again", level="warning"))

@@ -5,20 +5,19 @@ Source: PostgreSQL manual, "Snapshot Synchronization Functions", SET TRANSACTION
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.abc import Buffer
 
+from lockstep.postgres.copies import copied_out
 from lockstep.postgres.counts import count_rows
 from lockstep.postgres.errors import translated
 from lockstep.postgres.sessions import Connection, second_session
 
-_BLOCK_BYTES = 512 * 1024  # what one step hands on; libpq delivers row by row
 _COPY = sql.SQL("COPY (SELECT {} FROM ({}) AS q) TO STDOUT (FORMAT csv, ENCODING 'UTF8')")
 # A row-level policy must fail the backup, not thin it out. (pg_dump does the same.)
 _WHOLE_TABLES = "SET LOCAL row_security = off"
@@ -74,10 +73,8 @@ class FrozenView:
         """
         chosen = sql.SQL(", ").join(sql.Identifier(name) for name in columns)
         statement = _COPY.format(chosen, _bare(query))
-        with translated("the query"), self.connection.transaction(), self.connection.cursor() as cursor:
-            with cursor.copy(statement) as rows:
-                yield from _blocks(rows)
-            return cursor.rowcount
+        with translated("the query"), self.connection.transaction():
+            return (yield from copied_out(self.connection, statement.as_bytes(self.connection)))
 
 
 @contextmanager
@@ -106,17 +103,3 @@ def _held(connection: Connection) -> Iterator[Connection]:
 def _bare(query: str) -> sql.SQL:
     """An operator's query as part of a larger one: without its semicolon, and on lines of its own, since it may end in a comment."""
     return sql.SQL("\n" + query.strip().rstrip(";").rstrip() + "\n")
-
-
-def _blocks(rows: Iterable[Buffer]) -> Iterator[bytes]:
-    """The rows, joined to blocks: whoever reads them would pay for each step."""
-    parts: list[Buffer] = []
-    size = 0
-    for row in rows:
-        parts.append(row)
-        size += len(row)
-        if size >= _BLOCK_BYTES:
-            yield b"".join(parts)
-            parts, size = [], 0
-    if parts:
-        yield b"".join(parts)

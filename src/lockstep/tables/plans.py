@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from lockstep.model.inventory import MISMATCHED, MissingObject, Wanted, WhyMissing
-from lockstep.tables import inventory
+from lockstep.tables import inventory, references
 from lockstep.tables.engine import Tables
 
 _NEW = """
     CREATE OR REPLACE TABLE wanted AS
     SELECT {columns} FROM references_now AS r ANTI JOIN {kept} AS k
-    ON r.store = k.store AND r.key = k.key AND (r.size IS NULL OR r.size = k.size) {same_bytes}
+    ON {same_name} AND (r.size IS NULL OR r.size = k.size) {same_bytes}
 """
 _NEWEST_VERSIONS = """
     (SELECT store, key, size, etag, sha256 FROM inventory ANTI JOIN versioned USING (store, key)
@@ -68,10 +68,13 @@ def plan_new(tables: Tables, *, compare_etags: bool) -> NewObjects:
     exact = bool(tables.row("SELECT count(etag) + count(sha256) FROM references_now")[0])
     if exact or compare_etags:
         inventory.find_versioned(tables)
+    kept, one = _NEWEST_VERSIONS if exact or compare_etags else "inventory", references.only_store(tables, "references_now")
     tables.run(
         _NEW.format(
             columns="r.* REPLACE (NULL AS etag)" if compare_etags else "r.*",
-            kept=_NEWEST_VERSIONS if exact or compare_etags else "inventory",
+            # Of one store, keys alone are compared: a third less to hash and to keep in memory.
+            kept=kept if one is None else f"(SELECT * FROM {kept} WHERE store = '{_quoted(one)}')",  # noqa: S608 - a store's name, quoted
+            same_name="r.store = k.store AND r.key = k.key" if one is None else "r.key = k.key",
             same_bytes=_SAME_AS_LISTED if compare_etags else _SAME_AS_REFERENCED if exact else "",
         )
     )

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from lockstep.errors import LockstepError
 from lockstep.tables.engine import Tables
 
 COLUMNS = ("store", "key", "size", "etag", "sha256")
 """The columns of the CSV that `load` reads, in this order; the last three may be empty."""
+
+_PIPE_BYTES = 1 << 20
+"""Lets the database's rows and their reader run apart for a moment; Linux allows this much to everyone."""
 
 _PARQUET = "(FORMAT parquet, COMPRESSION zstd)"
 
@@ -93,26 +99,12 @@ def replay(tables: Tables, chain: Sequence[Path], *, into: str) -> None:
 
     The first file is a full list, the others are changes: `+` names an object from then on (or gives its new size), `-` no longer.
     """
-    full, changes = str(chain[0]), [str(path) for path in chain[1:]]
-    if not changes:
-        tables.run(f"CREATE OR REPLACE TABLE {into} AS SELECT store, key, size FROM read_parquet($1)", [full])  # noqa: S608
-        return
-    steps = " UNION ALL ".join(
-        f"SELECT store, key, size, change, {number} AS step FROM read_parquet(${number + 1})"  # noqa: S608
-        for number in range(len(changes))
-    )
-    tables.run(f"CREATE OR REPLACE TABLE steps AS {steps}", changes)
-    tables.run(
-        f"""
-        CREATE OR REPLACE TABLE {into} AS
-        WITH last AS (SELECT store, key, max(step) AS step FROM steps GROUP BY store, key)
-        SELECT store, key, size FROM read_parquet($1) ANTI JOIN last USING (store, key)
-        UNION ALL
-        SELECT store, key, size FROM steps SEMI JOIN last USING (store, key, step) WHERE change = '+'
-        """,  # noqa: S608
-        [full],
-    )
-    tables.run("DROP TABLE steps")
+    tables.run(f"CREATE OR REPLACE TABLE {into} AS {_replayed(chain)}")
+
+
+def view_replay(tables: Tables, chain: Sequence[Path], *, into: str) -> None:
+    """The same as a view, for who reads it once: a million references are not written down in between."""
+    tables.run(f"CREATE OR REPLACE VIEW {into} AS {_replayed(chain)}")
 
 
 def save_full(tables: Tables, path: Path) -> None:
@@ -121,22 +113,50 @@ def save_full(tables: Tables, path: Path) -> None:
 
 
 def save_changes(tables: Tables, path: Path, *, since: str) -> None:
-    """Write what `references_now` adds to and takes away from the table `since`, sorted by store and key."""
+    """Write what `references_now` adds to and takes away from the table or view `since`, sorted by store and key.
+
+    Each of the two is read once. Where all references name one store, keys alone are compared: a third less to hash and to keep in memory.
+    """
+    one = only_store(tables, "references_now")
+    here = f"store = '{_quoted(one)}'" if one is not None else "true"
+    same = "now.key = old.key" if one is not None else "now.store = old.store AND now.key = old.key"
     tables.run(
         f"""
         COPY (
             SELECT * FROM (
-                SELECT store, key, size, '+' AS change FROM references_now AS now
-                WHERE NOT EXISTS (
-                    SELECT 1 FROM {since} AS old
-                    WHERE old.store = now.store AND old.key = now.key AND old.size IS NOT DISTINCT FROM now.size
-                )
+                SELECT coalesce(now.store, old.store) AS store, coalesce(now.key, old.key) AS key,
+                       CASE WHEN now.key IS NULL THEN old.size ELSE now.size END AS size,
+                       CASE WHEN now.key IS NULL THEN '-' ELSE '+' END AS change
+                FROM references_now AS now FULL JOIN (SELECT * FROM {since} WHERE {here}) AS old ON {same}
+                WHERE now.key IS NULL OR old.key IS NULL OR now.size IS DISTINCT FROM old.size
                 UNION ALL
-                SELECT store, key, size, '-' AS change FROM {since} ANTI JOIN references_now USING (store, key)
+                SELECT store, key, size, '-' FROM {since} WHERE NOT ({here})
             ) ORDER BY store, key
         ) TO '{_quoted(path)}' {_PARQUET}
         """  # noqa: S608
     )
+
+
+def only_store(tables: Tables, table: str) -> str | None:
+    """The store that all rows of a table name; None when there are several, or no rows."""
+    least, most = tables.row(f"SELECT min(store), max(store) FROM {table}")  # noqa: S608
+    return str(least) if least is not None and least == most else None
+
+
+def _replayed(chain: Sequence[Path]) -> str:
+    full, *changes = (f"read_parquet('{_quoted(path)}')" for path in chain)
+    if not changes:
+        return f"SELECT store, key, size FROM {full}"  # noqa: S608 - our own file name
+    steps = " UNION ALL ".join(
+        f"SELECT store, key, size, change, {number} AS step FROM {file}"  # noqa: S608 - our own file name
+        for number, file in enumerate(changes)
+    )
+    return f"""
+        WITH steps AS MATERIALIZED ({steps}), last AS MATERIALIZED (SELECT store, key, max(step) AS step FROM steps GROUP BY store, key)
+        SELECT store, key, size FROM {full} ANTI JOIN last USING (store, key)
+        UNION ALL
+        SELECT store, key, size FROM steps SEMI JOIN last USING (store, key, step) WHERE change = '+'
+    """  # noqa: S608 - our own file names
 
 
 class _Feeder(threading.Thread):
@@ -152,6 +172,7 @@ class _Feeder(threading.Thread):
         try:
             # Buffered, although the blocks are large: an unbuffered write to a pipe may take only a part when a signal comes.
             with self._pipe.open("wb") as out:
+                _widen(out)
                 while True:
                     out.write(next(self._blocks))
         except StopIteration as end:
@@ -162,6 +183,13 @@ class _Feeder(threading.Thread):
             self.error = error
 
 
+def _widen(pipe: IO[bytes]) -> None:
+    set_size = getattr(fcntl, "F_SETPIPE_SZ", None)
+    if set_size is not None:
+        with suppress(OSError):  # the user's share of pipe memory is used up: it works with less
+            fcntl.fcntl(pipe, set_size, _PIPE_BYTES)
+
+
 def _wait_for(feeder: threading.Thread, pipe: Path) -> None:
     """Wait for the end of a writer, and let it go if it waits, or is just about to, for somebody to open the pipe for reading."""
     while feeder.is_alive():
@@ -169,5 +197,5 @@ def _wait_for(feeder: threading.Thread, pipe: Path) -> None:
         feeder.join(0.05)
 
 
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
+def _quoted(text: Path | str) -> str:
+    return str(text).replace("'", "''")

@@ -85,6 +85,16 @@ def test_a_failing_query_is_an_error_and_the_view_goes_on(server: EmbeddedServer
         assert view.rows("SELECT 1") == [(1,)]
 
 
+def test_a_session_that_ends_while_rows_are_copied_out_is_an_error(server: EmbeddedServer, fresh_database: FreshDatabase) -> None:
+    address = fresh_database(server)
+    with open_database(address) as database, database.frozen() as view:
+        blocks = view.copy_csv("SELECT n AS key, repeat('x', 1000) AS size FROM generate_series(1, 1000000) n", ["key", "size"])
+        next(blocks)
+        execute(address, f"SELECT pg_terminate_backend({view.connection.info.backend_pid})")
+        with pytest.raises(DatabaseUnreachable):
+            list(blocks)
+
+
 def test_a_missing_privilege_on_one_table_is_named_by_dump_counts_and_copy(server: EmbeddedServer, fresh_database: FreshDatabase) -> None:
     address = fresh_database(server, "CREATE TABLE open_one AS SELECT 1 AS a; CREATE TABLE closed_one AS SELECT 1 AS a")
     name = f"reader_{server.port}"

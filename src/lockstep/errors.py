@@ -127,6 +127,12 @@ class ObjectNotFound(LockstepError):
     kind = "object_not_found"
 
 
+class ObjectDamaged(LockstepError):
+    """What the nodes of a RAID hold under a key is not one object, and it cannot be told which of them is right."""
+
+    kind = "object_damaged"
+
+
 class ObjectExists(LockstepError):
     """An object lies under the key already, and nothing is overwritten."""
 

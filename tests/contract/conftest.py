@@ -14,10 +14,12 @@ import obstore.store
 import pytest
 
 from lockstep.model.addresses import StoreAddress
+from lockstep.model.raid import RaidMode
 from lockstep.objects.addresses import BucketUrl
 from lockstep.objects.cloud import CloudObjectStore
 from lockstep.objects.memory import MemoryStore
 from lockstep.objects.open import open_store
+from lockstep.objects.raid_modes import open_raid
 from lockstep.objects.s3 import S3ObjectStore
 from lockstep.objects.store import ObjectStore
 from support.servers import MotoServer, RcloneS3, SeaweedFS
@@ -66,7 +68,7 @@ class Kind:
         return isinstance(self.store, S3ObjectStore)
 
 
-KINDS = ("memory", "directory", "cloud", "moto", "moto-prefix", "seaweedfs", "seaweedfs-prefix")
+KINDS = ("raid1", "raid5", "memory", "directory", "cloud", "moto", "moto-prefix", "seaweedfs", "seaweedfs-prefix")
 
 
 @pytest.fixture(params=KINDS)
@@ -74,6 +76,10 @@ def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Kind:
     name = str(request.param)
     if name == "memory":
         return Kind(name, MemoryStore(), PLAIN_KEYS + CONTROL_KEYS + PATH_KEYS + ("n\nl",))
+    if name.startswith("raid"):
+        mode: RaidMode = "raid1" if name == "raid1" else "raid5"
+        raid = open_raid(mode, [MemoryStore(f"memory://node{number}") for number in range(3)])
+        return Kind(name, raid, PLAIN_KEYS + CONTROL_KEYS + PATH_KEYS + ("n\nl",))
     if name == "directory":
         (tmp_path / "bucket").mkdir()
         store = open_store(StoreAddress((tmp_path / "bucket").as_uri()))

@@ -33,6 +33,15 @@ ListOrphans = Annotated[
     Path | None,
     typer.Option("--list-orphans", metavar="FILE", show_default=False, help="Write every orphan to a file, as JSON lines."),
 ]
+ListNodes = Annotated[
+    Path | None,
+    typer.Option(
+        "--list-nodes",
+        metavar="FILE",
+        show_default=False,
+        help="Write what single nodes of a RAID lack or have of another size to a file, as JSON lines.",
+    ),
+]
 
 
 def run_audit(
@@ -43,6 +52,7 @@ def run_audit(
     report_: Report = None,
     list_missing: ListMissing = None,
     list_orphans: ListOrphans = None,
+    list_nodes: ListNodes = None,
     concurrency: Concurrency = None,
     temp_dir: TempDir = None,
 ) -> Result:
@@ -51,9 +61,9 @@ def run_audit(
     No repository is needed; one that is named tells since which snapshot an object is missing, and what could be put back.
     """
     check_places(report_)
-    options = AuditOptions(list_missing, list_orphans, transfer_limits(concurrency), temp_dir)
+    options = AuditOptions(list_missing, list_orphans, list_nodes, transfer_limits(concurrency), temp_dir)
     kept = open_repository_store(repository.settings) if repository.settings else None
     result = audit(open_deployment(deployment), repository=kept, options=options, listener=session.listener)
     if report_ is not None:
         write_whole(report_, as_page(result))
-    return Result(report.as_document(result), report.as_text(result), ExitStatus.DONE if result.consistent else ExitStatus.FINDINGS)
+    return Result(report.as_document(result), report.as_text(result), ExitStatus.DONE if result.sound else ExitStatus.FINDINGS)

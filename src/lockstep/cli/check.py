@@ -24,7 +24,7 @@ def run_check(session: Session, deployment: DeploymentSettings, repository: Repo
     """Test every precondition of a backup and a restore."""
 
     def open_store(address: StoreAddress) -> ObjectStore:
-        return open_stores(replace(deployment, stores=(address,)))[address.name]
+        return open_stores(replace(deployment, stores=(address,), raid=None))[address.name]
 
     database, stores = deployment.needed()
     subject = CheckSubject(

@@ -40,6 +40,7 @@ STATUS: Mapping[type[errors.LockstepError], ExitStatus] = {
     errors.StoreBusy: ExitStatus.FAILED,
     errors.BucketNotFound: ExitStatus.FAILED,
     errors.ObjectNotFound: ExitStatus.FAILED,
+    errors.ObjectDamaged: ExitStatus.FAILED,
     errors.ObjectExists: ExitStatus.FAILED,
     errors.KeyRefused: ExitStatus.FAILED,
     errors.DiskFailed: ExitStatus.FAILED,

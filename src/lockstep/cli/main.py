@@ -60,7 +60,9 @@ COMMANDS: Sequence[CommandPlace] = (
         "Try a profile on a live deployment: what it references, and how much of a sample is in the bucket. Read-only.",
     ),
     CommandPlace(
-        "repair", "lockstep.cli.repair:run_repair", "Put back into the bucket what is missing or of the wrong size and the repository has."
+        "repair",
+        "lockstep.cli.repair:run_repair",
+        "Put back into the bucket what is missing or of the wrong size and the repository, or another node of a RAID, has.",
     ),
     CommandPlace("drill", "lockstep.cli.drill:run_drill", "Restore a snapshot into a throw-away PostgreSQL and prove the result."),
     CommandPlace(

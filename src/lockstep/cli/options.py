@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -38,6 +38,15 @@ Bucket = Annotated[
         rich_help_panel=DEPLOYMENT,
         show_default=False,
         help="A store of the deployment: s3://bucket\\[/prefix], gs://, az:// or file:///directory. Several: repeat it as name=URL.",
+    ),
+]
+Raid = Annotated[
+    Literal["raid0", "raid1", "raid5"] | None,
+    typer.Option(
+        "--raid",
+        rich_help_panel=DEPLOYMENT,
+        show_default=False,
+        help="The stores are the nodes of one RAID of a Parsec server, named with --bucket in node order. --parsec-env knows it by itself.",
     ),
 ]
 EndpointUrl = Annotated[
@@ -210,6 +219,7 @@ _ACCESS_OPTIONS: Mapping[str, Any] = {
 DEPLOYMENT_OPTIONS: Mapping[str, Any] = {
     "database": Database,
     "bucket": Bucket,
+    "raid": Raid,
     **_ACCESS_OPTIONS,
     "app": App,
     "client_programs": ClientPrograms,

@@ -15,7 +15,8 @@ from lockstep.cli.screen import Result
 from lockstep.cli.transfer_options import Concurrency, TempDir, transfer_limits
 from lockstep.cli.wiring import open_deployment, open_repository_store, open_stores
 from lockstep.config.deployment import DeploymentSettings
-from lockstep.config.repository import RepositorySettings
+from lockstep.config.repository import RepositoryIfNamed
+from lockstep.errors import ConfigurationError
 from lockstep.operations.audit_lists import check_places
 from lockstep.operations.repair import RepairOptions, plan_repair, repair
 from lockstep.operations.repair_repository import plan_repository_repair, repair_repository
@@ -35,7 +36,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Go ahead without being asked."
 def run_repair(
     session: Session,
     deployment: DeploymentSettings,
-    repository: RepositorySettings,
+    repository: RepositoryIfNamed,
     *,
     in_repository: InRepository = False,
     list_missing: ListMissing = None,
@@ -44,11 +45,13 @@ def run_repair(
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> Result:
-    """Put back into the bucket what is missing or of the wrong size and the repository has."""
+    """Put back into the bucket what is missing or of the wrong size and the repository, or another node of a RAID, has."""
     check_places(list_missing)
     options = RepairOptions(list_missing, transfer_limits(concurrency), temp_dir)
-    place = open_repository_store(repository)
-    if in_repository:
+    place = open_repository_store(repository.settings) if repository.settings else None
+    if place is None and (in_repository or deployment.raid not in {"raid1", "raid5"}):
+        raise ConfigurationError("no repository is named", hint="Name a directory or an s3:// URL with --repo.")
+    if place is not None and in_repository:
         stores = open_stores(deployment)
         plan_it = partial(plan_repository_repair, place)
         do_it = partial(repair_repository, stores, place)

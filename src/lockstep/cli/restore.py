@@ -98,7 +98,7 @@ def run_restore(
     manifest = find_snapshot(place, snapshot, now=datetime.now(UTC), zone=datetime.now().astimezone().tzinfo or UTC)
     target = RestoreTarget(
         deployment.needed_database() if options.with_database else deployment.database,
-        open_stores(deployment) if options.with_objects and manifest.stores else {},
+        open_stores(deployment, strict=True) if options.with_objects and manifest.stores else {},
     )
     if dry_run or asks_first(yes=yes, session=session):
         plan = plan_restore(place, manifest, target, options=options, listener=session.listener)

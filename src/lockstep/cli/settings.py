@@ -16,7 +16,7 @@ from lockstep.config.repository import RepositoryIfNamed, RepositorySettings, re
 from lockstep.config.secret_values import public_names_of, secrets_of_deployment, secrets_of_store
 from lockstep.errors import ConfigurationError
 
-_NAMED_BY_HAND = ("database", "bucket", "endpoint_url")
+_NAMED_BY_HAND = ("database", "bucket", "raid", "endpoint_url")
 
 
 def given_settings(
@@ -68,6 +68,7 @@ def _deployment_options(values: Mapping[str, Any], ranks: Mapping[str, int]) -> 
     return DeploymentOptions(
         database=kept.get("database"),
         bucket=tuple(kept.get("bucket") or ()),
+        raid=kept.get("raid"),
         endpoint_url=kept.get("endpoint_url"),
         ca_bundle=kept.get("ca_bundle"),
         virtual_hosted=kept.get("virtual_hosted") or False,

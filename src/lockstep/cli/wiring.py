@@ -15,6 +15,7 @@ from lockstep.errors import ConfigurationError
 from lockstep.objects.addresses import parse_url
 from lockstep.objects.open import open_store
 from lockstep.objects.patient import PatientStore
+from lockstep.objects.raid_modes import open_raid
 from lockstep.objects.store import ObjectStore
 from lockstep.repository.keyed_store import with_keyring
 from lockstep.repository.layout import WORK
@@ -22,15 +23,16 @@ from lockstep.repository.layout import WORK
 
 def open_deployment(settings: DeploymentSettings) -> Deployment:
     """The deployment that the settings name. Nothing is sent yet. Raises ConfigurationError when a part of it is not named."""
-    _refuse_raid(settings)
-    database, addresses = settings.needed()
-    return Deployment(database, {address.name: open_store(address) for address in addresses}, settings.app)
+    database, _ = settings.needed()
+    return Deployment(database, open_stores(settings), settings.app)
 
 
-def open_stores(settings: DeploymentSettings) -> dict[str, ObjectStore]:
-    """The stores alone, for what needs no database."""
-    _refuse_raid(settings)
-    return {address.name: open_store(address) for address in settings.needed_stores()}
+def open_stores(settings: DeploymentSettings, *, strict: bool = False) -> dict[str, ObjectStore]:
+    """The stores alone, for what needs no database. The nodes of a RAID are one of them, `main`; `strict` is for what is restored."""
+    stores = {address.name: open_store(address) for address in settings.needed_stores()}
+    if settings.raid is None:
+        return stores
+    return {"main": open_raid(settings.raid, list(stores.values()), strict=strict)}
 
 
 def open_repository_store(settings: RepositorySettings, encryption: EncryptionSettings | None = None) -> ObjectStore:
@@ -51,11 +53,3 @@ def _keyring(identity: IdentitySettings, encryption: EncryptionSettings) -> Keyr
     if encryption.encrypt_objects and not recipients:
         raise ConfigurationError("--encrypt-objects names nobody to encrypt to", hint="Name a public key with --recipient.")
     return Keyring(recipients, encryption.encrypt_objects, encryption.allow_plain, Identities(identity.files, identity.command))
-
-
-def _refuse_raid(settings: DeploymentSettings) -> None:
-    if settings.raid is not None:
-        raise ConfigurationError(
-            f"the blockstore is a {settings.raid} of several nodes, which this version does not back up",
-            hint="Use one S3 bucket, or wait for the version of lockstep that knows RAID.",
-        )

@@ -8,19 +8,15 @@ Messages name a part by its position and kind, never by its text.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 from urllib.parse import urlsplit
 
 from lockstep.config.faults import Faults
 from lockstep.model.addresses import StoreAddress
-
-RaidMode = Literal["raid0", "raid1", "raid5"]
+from lockstep.model.raid import RAID5_LEAST_NODES, RaidMode
 
 _VARIABLE = "PARSEC_BLOCKSTORE"
 _S3_FORM = r"Write it as s3:[endpoint]:region:bucket:key:secret, with \: for a colon inside a part."
 _OWN_STORES = "Name the stores with --database and --bucket instead of --parsec-env, if there is an S3 way to the same objects."
-# RAID 5 keeps n-1 chunks and one parity: with two nodes it would be RAID 1.
-_RAID5_MIN_NODES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +110,8 @@ def _check_nodes(nodes: list[_Node], *, faults: Faults) -> None:
         )
     elif sorted(node.index for node in nodes) != list(range(len(nodes))):
         faults.add(f"the nodes of {_VARIABLE} are not 0 to {len(nodes) - 1}, each once", hint="Number the nodes from 0 without gaps.")
-    elif modes == {"raid5"} and len(nodes) < _RAID5_MIN_NODES:
-        faults.add(f"{_VARIABLE} has {len(nodes)} nodes for raid5, which needs {_RAID5_MIN_NODES}", hint="Name all the nodes.")
+    elif modes == {"raid5"} and len(nodes) < RAID5_LEAST_NODES:
+        faults.add(f"{_VARIABLE} has {len(nodes)} nodes for raid5, which needs {RAID5_LEAST_NODES}", hint="Name all the nodes.")
 
 
 def _store(node: _Node, *, faults: Faults) -> StoreAddress | None:

@@ -7,25 +7,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lockstep.config.blockstore import RaidMode
 from lockstep.config.conninfo import is_conninfo
 from lockstep.config.faults import Faults
 from lockstep.config.parsec_env import read_parsec_env
 from lockstep.config.places import checked_endpoint, checked_store_url, expanded
 from lockstep.errors import ConfigurationError
 from lockstep.model.addresses import DatabaseAddress, StoreAddress
+from lockstep.model.raid import RAID5_LEAST_NODES, RaidMode
 
 _STORE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _NAMED = re.compile(r"(?P<name>[^=:/]*)=(?P<url>.*)", re.DOTALL)
+_RAID_LEAST_NODES = 2
 _NAME_STORES = "Name each store: --bucket name=URL, with different names of letters, digits, _ and -."
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentOptions:
-    """The options that name a deployment, as they were given. `bucket` holds `URL` or `name=URL` each."""
+    """The options that name a deployment, as they were given. `bucket` holds `URL` or `name=URL` each, in node order with `raid`."""
 
     database: str | None = field(default=None, repr=False)
     bucket: Sequence[str] = ()
+    raid: RaidMode | None = None
     endpoint_url: str | None = None
     ca_bundle: Path | None = None
     virtual_hosted: bool = False
@@ -38,8 +40,8 @@ class DeploymentOptions:
 class DeploymentSettings:
     """A deployment as it was named.
 
-    `database` is None when nothing names one; `stores` is empty when nothing names one, or when `objects_in_database`; `raid` says how
-    several stores belong together, where it is known; `s3` is how S3 is reached where nothing else is said: as the first store is, else
+    `database` is None when nothing names one; `stores` is empty when nothing names one, or when `objects_in_database`; `raid` says that
+    they are the nodes of one store, in their order; `s3` is how S3 is reached where nothing else is said: as the first store is, else
     as the options say.
     """
 
@@ -91,6 +93,7 @@ def deployment_settings(options: DeploymentOptions, *, environment: Mapping[str,
         settings = DeploymentSettings(
             database=_database(options.database, environment=environment, faults=faults),
             stores=_stores(options, environment=environment, faults=faults),
+            raid=options.raid,
         )
         _endpoint(options.endpoint_url, environment=environment, faults=faults)
     faults.check()
@@ -104,7 +107,12 @@ def deployment_settings(options: DeploymentOptions, *, environment: Mapping[str,
 
 
 def _check_conflicts(options: DeploymentOptions, *, faults: Faults) -> None:
-    given = {"--database": options.database, "--bucket": options.bucket, "--endpoint-url": options.endpoint_url}
+    given = {
+        "--database": options.database,
+        "--bucket": options.bucket,
+        "--raid": options.raid,
+        "--endpoint-url": options.endpoint_url,
+    }
     for name, value in given.items():
         if value:
             faults.add(
@@ -135,9 +143,9 @@ def _database(conninfo: str | None, *, environment: Mapping[str, str], faults: F
 def _stores(options: DeploymentOptions, *, environment: Mapping[str, str], faults: Faults) -> tuple[StoreAddress, ...]:
     endpoint = _endpoint(options.endpoint_url, environment=environment, faults=faults)
     stores: list[StoreAddress] = []
-    for text in options.bucket:
+    for number, text in enumerate(options.bucket):
         named = _NAMED.fullmatch(text)
-        name, url = (named["name"], named["url"]) if named else ("main", text)
+        name, url = (named["name"], named["url"]) if named else (f"node{number}" if options.raid else "main", text)
         if not _STORE_NAME.fullmatch(name):
             faults.add("the name before = in --bucket is not lower-case letters, digits, _ and -", hint=_NAME_STORES)
         elif checked_store_url(url, name="--bucket", faults=faults):
@@ -147,7 +155,18 @@ def _stores(options: DeploymentOptions, *, environment: Mapping[str, str], fault
             faults.add(f"two stores are named {store.name}", hint=_NAME_STORES)
         if store.url in (other.url for other in stores[:number]):
             faults.add(f"{store.url} is named twice", hint="Name each store once.")
+    if options.raid:
+        _check_nodes(options.raid, len(options.bucket), faults=faults)
     return tuple(stores)
+
+
+def _check_nodes(raid: RaidMode, nodes: int, *, faults: Faults) -> None:
+    least = RAID5_LEAST_NODES if raid == "raid5" else _RAID_LEAST_NODES
+    if nodes < least:
+        faults.add(
+            f"--raid {raid} needs {least} stores or more, and {nodes} {'is' if nodes == 1 else 'are'} named",
+            hint="Name every node with --bucket, in the order that the application knows.",
+        )
 
 
 def _endpoint(option: str | None, *, environment: Mapping[str, str], faults: Faults) -> str | None:

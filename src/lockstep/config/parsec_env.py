@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep.config.blockstore import Blockstore, RaidMode, parse_blockstore
+from lockstep.config.blockstore import Blockstore, parse_blockstore
 from lockstep.config.env_file import read_env_files, value_of
 from lockstep.config.faults import Faults
 from lockstep.model.addresses import DatabaseAddress, StoreAddress
+from lockstep.model.raid import RaidMode
 
 _SCHEMES = ("postgresql://", "postgres://")
 

@@ -10,6 +10,7 @@ from lockstep.deployment.profile import BUCKET, BUILT_IN, Profile, load_profile
 from lockstep.deployment.references import REFERENCE_COLUMNS, listed_references, reference_select, without_semicolon
 from lockstep.errors import ConfigurationError, DatabaseFailed, PermissionMissing, ProfileInvalid
 from lockstep.model.addresses import DatabaseAddress
+from lockstep.objects.raid import RaidStore
 from lockstep.objects.store import ObjectStore, RequestCounts
 
 
@@ -49,6 +50,14 @@ class Deployment:
             **{name: sum(getattr(each, name) for each in counts) for name in ("list", "get", "head", "put", "delete", "retried")}
         )
 
+    def raids(self) -> dict[str, RaidStore]:
+        """The stores that are made of several nodes."""
+        return {name: store for name, store in self.stores.items() if isinstance(store, RaidStore)}
+
+    def degraded(self) -> tuple[str, ...]:
+        """What was noticed so far to be wrong with nodes whose part the others made up for; a sentence each."""
+        return tuple(sentence for store in self.raids().values() for sentence in store.nodes.degraded())
+
 
 @dataclass(frozen=True, slots=True)
 class BoundProfile:
@@ -70,6 +79,11 @@ def bind_profile(deployment: Deployment, database: Describes) -> BoundProfile:
     Raises ConfigurationError when no profile fits, ProfileInvalid when one is at fault.
     """
     profile = load_profile(deployment.app) if deployment.app else _detect(database)
+    if profile.lists_the_bucket and deployment.raids():
+        raise ConfigurationError(
+            "without a reference query the objects of a RAID cannot be listed: each node shows a part of them",
+            hint="Name the application's profile with --app, or back up each node as a bucket of its own.",
+        )
     if not deployment.stores or profile.lists_the_bucket:
         return BoundProfile(profile, None, None)
     query = _fitting_query(profile, database)

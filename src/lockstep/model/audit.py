@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from lockstep.model.raid import RaidMode
 from lockstep.model.results import Requests
 
 WhyFound = Literal["lost", "older_key", "older_version", "wrong_size"]
@@ -86,6 +87,29 @@ class KeptSide:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeAudit:
+    """One node of a RAID: what it lacks of the referenced objects, has of another size, and has without need.
+
+    `unreachable` says why nothing is known of the node; None when it was listed. `sample` holds keys of what it lacks or has wrong.
+    """
+
+    store: str
+    mode: RaidMode
+    node: int
+    url: str
+    missing: int
+    mismatched: int
+    orphans: int
+    sample: tuple[str, ...] = ()
+    unreachable: str | None = None
+
+    @property
+    def sound(self) -> bool:
+        """True when the node has its part of every referenced object, as far as sizes tell."""
+        return self.unreachable is None and self.missing == self.mismatched == 0
+
+
+@dataclass(frozen=True, slots=True)
 class AuditResult:
     """A deployment's two sides compared. `referenced` = `present` + `missing` + `mismatched` + `purged`.
 
@@ -113,6 +137,12 @@ class AuditResult:
     seconds: float
     peak_rss: int
     kept: KeptSide | None = None
+    nodes: tuple[NodeAudit, ...] = ()
+
+    @property
+    def sound(self) -> bool:
+        """True when the deployment is consistent and no node of a RAID lacks anything that the others make up for."""
+        return self.consistent and all(node.sound for node in self.nodes)
 
     @property
     def consistent(self) -> bool:

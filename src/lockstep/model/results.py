@@ -60,7 +60,7 @@ class MissingGroup:
 
 @dataclass(frozen=True, slots=True)
 class BackupResult:
-    """One new snapshot. `peak_rss` is in bytes."""
+    """One new snapshot. `peak_rss` is in bytes; `degraded` says what was wrong with nodes of a RAID and the others made up for."""
 
     snapshot: str
     complete: bool
@@ -74,6 +74,7 @@ class BackupResult:
     peak_rss: int
     missing_sample: tuple[str, ...] = ()
     missing_groups: tuple[MissingGroup, ...] = ()
+    degraded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,16 @@ class RepairPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeRepair:
+    """How many parts of objects that the other nodes had were written to one node of a RAID."""
+
+    store: str
+    node: int
+    url: str
+    restored: int
+
+
+@dataclass(frozen=True, slots=True)
 class RepairResult:
     """What a repair put back; `still_missing` counts what the repository does not have either."""
 
@@ -187,3 +198,4 @@ class RepairResult:
     still_missing: int
     still_missing_sample: tuple[str, ...]
     seconds: float
+    nodes: tuple[NodeRepair, ...] = ()

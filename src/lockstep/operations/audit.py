@@ -30,6 +30,7 @@ from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, TransferLimits
 from lockstep.operations.audit_history import ask_repository
 from lockstep.operations.audit_lists import check_places, finding_as_row, orphan_as_row, write_lines
+from lockstep.operations.audit_nodes import NodeAuditor
 from lockstep.operations.audit_places import Asker, Explained, explain_findings
 from lockstep.operations.counting import as_requests, peak_rss_bytes
 from lockstep.operations.work import work_directory
@@ -55,6 +56,7 @@ class AuditOptions:
 
     list_missing: Path | None = None
     list_orphans: Path | None = None
+    list_nodes: Path | None = None
     limits: TransferLimits = field(default_factory=TransferLimits)
     temporary: Path | None = None
     in_flight_seconds: float = 2.0
@@ -76,14 +78,15 @@ def audit(
     Raises LockstepError when one of the sides cannot be read: BucketNotFound, for one, is not "everything is missing".
     """
     options, stop = options or AuditOptions(), stop or Stop()
-    check_places(options.list_missing, options.list_orphans)
+    check_places(options.list_missing, options.list_orphans, options.list_nodes)
     began, started = time.monotonic(), datetime.now(UTC)
     with work_directory(options.temporary) as work, open_database(deployment.database) as database:
         for store in deployment.stores.values():
             store.check_reachable()
         tables = Tables(work)
         try:
-            return _Audit(deployment, repository, database, tables, options, listener, stop, started).run(began)
+            nodes = NodeAuditor(deployment, tables, options.limits, listener, stop)
+            return _Audit(deployment, repository, database, tables, nodes, options, listener, stop, started).run(began)
         finally:
             tables.close()
 
@@ -96,6 +99,7 @@ class _Audit:
     repository: ObjectStore | None
     database: Database
     tables: Tables
+    nodes: NodeAuditor
     options: AuditOptions
     listener: Listener
     stop: Stop
@@ -113,9 +117,10 @@ class _Audit:
         suspects, unreferenced = audits.compare(self.tables)
         if suspects:
             asker.ask_again(suspects)
+        degraded = self.nodes.find_suspects()
         self._end_if_stopped()
         explained = Explained((), (), {})
-        if suspects or unreferenced.count:
+        if suspects or degraded or unreferenced.count:
             if unreferenced.count:
                 self._wait_for_writers()
             with self.database.frozen() as view:
@@ -125,6 +130,7 @@ class _Audit:
         else:
             audits.later_references_are_the_first(self.tables)
             audits.decide(self.tables, started=self.started)
+        self.nodes.settle()
         asker.find_places(bound, self.database)
         self._end_if_stopped()
         kept = ask_repository(self.tables, self.repository, listener=self.listener) if self.repository else None
@@ -153,9 +159,14 @@ class _Audit:
 
     def _list_stores(self) -> None:
         listing = audits.Listing(self.tables)
-        undisturbed = [self._list(name, listing) for name in self.deployment.stores]
+        raids = self.deployment.raids()
+        undisturbed = [self._list(name, listing) for name in self.deployment.stores if name not in raids]
         self._end_if_stopped()
         listing.close(has_doubles=not all(undisturbed))
+        for name in raids:
+            sample, expected = audits.sample_keys(self.tables, name, most=SAMPLED)
+            self.nodes.list_nodes(name, plan_ranges(sample, expected=expected))
+            self._end_if_stopped()
 
     def _list(self, name: str, listing: audits.Listing) -> bool:
         store, stage = self.deployment.stores[name], "listing" if len(self.deployment.stores) == 1 else f"listing {name}"
@@ -187,6 +198,8 @@ class _Audit:
             write_lines(self.options.list_missing, map(finding_as_row, audits.findings(self.tables)))
         if self.options.list_orphans is not None:
             write_lines(self.options.list_orphans, map(orphan_as_row, audits.orphans(self.tables)))
+        if self.options.list_nodes is not None:
+            write_lines(self.options.list_nodes, self.nodes.rows())
 
     def _result(self, bound: BoundProfile, named: references.ReferenceCounts, explained: Explained, began: float) -> AuditResult:
         found = audits.count_findings(self.tables)
@@ -213,6 +226,7 @@ class _Audit:
             requests=as_requests(self.deployment.requests()),
             seconds=time.monotonic() - began,
             peak_rss=peak_rss_bytes(),
+            nodes=self.nodes.results(),
         )
 
     def _sample(self, *, missing: bool) -> tuple[str, ...]:

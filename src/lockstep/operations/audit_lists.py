@@ -48,7 +48,7 @@ def finding_as_row(finding: AuditFinding) -> dict[str, Any]:
         "since": finding.since,
         "copied": finding.copied,
     }
-    row |= {name: value for name, value in more.items() if value is not None}
+    row |= {name: value for name, value in more.items() if value is not None and value != -1}
     return row | {name: value for name, value in finding.known.items() if name not in row}
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import chain
 
 from lockstep.deployment.deployment import BoundProfile, Deployment, Describes, Rows, explain
-from lockstep.errors import ObjectNotFound, StoreBusy, StoreUnreachable
+from lockstep.errors import ObjectDamaged, ObjectNotFound, StoreBusy, StoreUnreachable
 from lockstep.model.audit import AuditFinding, Group
 from lockstep.objects.retry import PATIENT, retrying
 from lockstep.objects.transfer import Pacer, Stop, TransferLimits, in_parallel
@@ -85,6 +85,8 @@ class Asker:
             info, _ = retrying(partial(store.head, key), policy=PATIENT, on_retry=partial(self._retried, pacer, name), stop=self.stop)
         except ObjectNotFound:
             return name, key, None
+        except ObjectDamaged:  # a RAID's nodes hold something that is not one object
+            return name, key, -1
         return name, key, info.size
 
     def _versions(self, batch: list[AuditFinding]) -> dict[str, str]:

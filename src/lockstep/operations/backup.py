@@ -19,7 +19,7 @@ from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop
 from lockstep.operations.backup_options import BackupOptions
 from lockstep.operations.copying import STAGE, Copied, Copier
-from lockstep.operations.counting import as_requests, peak_rss_bytes
+from lockstep.operations.counting import as_requests, peak_rss_bytes, told_degraded
 from lockstep.operations.dumping import Dumped, save_dump
 from lockstep.operations.missing import Recovered, ask_again, group_missing
 from lockstep.operations.preconditions import refuse_plain, refuse_unreadable
@@ -274,4 +274,5 @@ class _Run:
             peak_rss=peak_rss_bytes(),
             missing_sample=tuple(each.key for each in lacking[:MISSING_SHOWN]),
             missing_groups=groups,
+            degraded=told_degraded(self.deployment, self.listener),
         )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from lockstep.errors import KeyRefused, MissingObjects, ObjectNotFound, StoreBusy, StoreUnreachable
+from lockstep.errors import KeyRefused, MissingObjects, ObjectDamaged, ObjectNotFound, StoreBusy, StoreUnreachable
 from lockstep.model.inventory import InventoryEntry, MissingObject, Wanted, WhyMissing
+from lockstep.objects.raid import read_expected, weight_in_memory
 from lockstep.objects.retry import PATIENT, retrying
 from lockstep.objects.store import Body, ObjectStore
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits, in_parallel
@@ -73,12 +74,16 @@ class Copier:
 
     def _copy_one(self, wanted: Wanted, budget: ByteBudget, pacer: Pacer) -> InventoryEntry | MissingObject:
         expected = self.limits.chunk if wanted.size is None or wanted.size < 0 else wanted.size
-        weight = expected if expected <= self.limits.whole_up_to else 2 * self.limits.chunk
+        weight = weight_in_memory(self.stores[wanted.store], expected)
+        if weight is None:
+            weight = expected if expected <= self.limits.whole_up_to else 2 * self.limits.chunk
         with budget.take(weight):
             try:
                 return self._fetched(wanted, pacer)
             except ObjectNotFound:
                 return self._missing(wanted, "lost")
+            except ObjectDamaged:
+                return self._missing(wanted, "wrong_checksum")
             except WrongBytes as wrong:
                 return self._missing(wanted, wrong.why)
 
@@ -126,7 +131,8 @@ class Copier:
 
     def _opened(self, store: ObjectStore, wanted: Wanted) -> Body:
         try:
-            return store.read(wanted.found_key or wanted.key, version=wanted.found_version)
+            size = None if wanted.size is None or wanted.size < 0 else wanted.size
+            return read_expected(store, wanted.found_key or wanted.key, size=size, version=wanted.found_version)
         except KeyRefused as error:  # a store that cannot hold such a key does not hold it
             raise ObjectNotFound(error.message, hint=error.hint) from error
 

@@ -1,17 +1,27 @@
-"""What an operation cost: requests and memory."""
+"""What an operation cost, requests and memory, and what it got by with."""
 
 from __future__ import annotations
 
 import resource
 import sys
 
+from lockstep.deployment.deployment import Deployment
 from lockstep.model.results import Requests
 from lockstep.objects.store import RequestCounts
+from lockstep.progress import Listener, Note
 
 
 def as_requests(counts: RequestCounts) -> Requests:
     """The counts of a store's door, as results carry them."""
     return Requests(list=counts.list, get=counts.get, head=counts.head, put=counts.put, retried=counts.retried)
+
+
+def told_degraded(deployment: Deployment, listener: Listener) -> tuple[str, ...]:
+    """What was wrong with nodes of a RAID, which is told as a warning too."""
+    sentences = deployment.degraded()
+    for sentence in sentences:
+        listener(Note(sentence, level="warning"))
+    return sentences
 
 
 def peak_rss_bytes() -> int:

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import islice
 
-from lockstep.errors import ObjectNotFound
+from lockstep.errors import ObjectDamaged, ObjectNotFound
 from lockstep.model.findings import Finding
 from lockstep.model.inventory import InventoryEntry, MissingObject
 from lockstep.model.results import RepairPlan, RepairResult
+from lockstep.objects.raid import read_expected
 from lockstep.objects.retry import retrying
-from lockstep.objects.store import ObjectStore
+from lockstep.objects.store import Body, ObjectStore
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, in_parallel
 from lockstep.operations.copying import STAGE
 from lockstep.operations.repair import SHOWN, RepairOptions
@@ -97,10 +98,8 @@ def _fetch_all(
     def fetch(entry: InventoryEntry) -> InventoryEntry | MissingObject:
         with budget.take(min(entry.size, options.limits.whole_up_to)):
             try:
-                retrying(
-                    lambda: replace_object(repository.store, entry, stores[entry.store].read(entry.key), limits=options.limits), stop=stop
-                )
-            except (ObjectNotFound, WrongBytes, KeyError):
+                retrying(lambda: replace_object(repository.store, entry, _read(stores, entry), limits=options.limits), stop=stop)
+            except (ObjectDamaged, ObjectNotFound, WrongBytes, KeyError):
                 return MissingObject(entry.store, entry.key, entry.size, "lost")
         return entry
 
@@ -110,6 +109,10 @@ def _fetch_all(
         restored, restored_bytes = restored + len(sizes), restored_bytes + sum(sizes)
         listener(StageAdvanced(STAGE, done=len(done), size_bytes=sum(sizes)))
     return restored, restored_bytes
+
+
+def _read(stores: Mapping[str, ObjectStore], entry: InventoryEntry) -> Body:
+    return read_expected(stores[entry.store], entry.key, size=entry.size)
 
 
 def _named(finding: Finding) -> tuple[str, str, str]:

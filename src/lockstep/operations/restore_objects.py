@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lockstep.errors import BucketNotFound, ConfigurationError
 from lockstep.model.results import RestoredObjects
+from lockstep.objects.raid import RaidStore
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, TransferLimits
 from lockstep.operations.browse import load_references
@@ -77,7 +78,8 @@ class ObjectsRestore:
         for store in self.stores.values():
             if self.options.create_bucket:
                 store.create_bucket()
-        ask_each = found.objects <= ASK_EACH_UP_TO
+        # What a listing of a RAID shows would have to be put together, object by object, to tell its size.
+        ask_each = found.objects <= ASK_EACH_UP_TO or any(isinstance(store, RaidStore) for store in self.stores.values())
         self._list_present(skip=ask_each)
         self.listener(StageStarted(STAGE, total=found.objects, unit="objects"))
         uploader = Uploader(self.stores, self.repository, self.tables, self.options.limits, self.stop, self.listener)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from lockstep.errors import (
     DiskFailed,
     KeyRefused,
+    ObjectDamaged,
     ObjectExists,
     ObjectNotFound,
     PermissionMissing,
@@ -18,6 +19,7 @@ from lockstep.errors import (
 )
 from lockstep.model.inventory import InventoryEntry, MissingObject, attributes_from_text
 from lockstep.model.objects import ObjectAttributes, ObjectInfo, is_md5
+from lockstep.objects.raid import weight_in_memory
 from lockstep.objects.retry import PATIENT, retrying
 from lockstep.objects.store import Body, ObjectStore
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits, in_parallel
@@ -89,8 +91,10 @@ class Uploader:
         return total
 
     def _one(self, entry: InventoryEntry, present: ObjectInfo | None, budget: ByteBudget, pacer: Pacer) -> Uploaded | MissingObject:
-        weight = entry.size if entry.size <= self.limits.whole_up_to else 2 * self.limits.chunk
         store = self.stores[entry.store]
+        weight = weight_in_memory(store, entry.size)
+        if weight is None:
+            weight = entry.size if entry.size <= self.limits.whole_up_to else 2 * self.limits.chunk
 
         def on_retry(error: StoreUnreachable, delay: float) -> None:
             store.requests.add("retried")
@@ -124,8 +128,10 @@ class Uploader:
             self._put(store, attempt, overwrite=present is not None or attempt.arrived_wrong)
         except ObjectExists:  # stored by somebody meanwhile, or by a request of ours whose answer was lost
             now = _asked(store, entry.key)
-            if now is not None or not _only_a_folder_is_there(store, entry.key):
-                return Uploaded(already_there=1) if now and self._is_right(store, entry, now) else Uploaded(different=1)
+            if now and self._is_right(store, entry, now):
+                return Uploaded(already_there=1)
+            if not self.overwrite and (now is not None or not _only_a_folder_is_there(store, entry.key)):
+                return Uploaded(different=1)
             self._put(store, attempt, overwrite=True)
         return Uploaded(uploaded=1, uploaded_bytes=entry.size)
 
@@ -137,7 +143,7 @@ class Uploader:
             return True
         try:
             return self._read_back(store, entry)
-        except ObjectNotFound:  # listed, and not there: a listing is no proof
+        except (ObjectNotFound, ObjectDamaged):  # listed, and not there: a listing is no proof
             return False
 
     def _put(self, store: ObjectStore, attempt: _Attempt, *, overwrite: bool) -> None:
@@ -208,3 +214,5 @@ def _asked(store: ObjectStore, key: str) -> ObjectInfo | None:
         return store.head(key)[0]
     except ObjectNotFound:
         return None
+    except ObjectDamaged:  # something is there, and it is not an object
+        return ObjectInfo(key, -1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
-from lockstep.model.audit import Affected, AuditResult, Group, KeptSide
+from lockstep.model.audit import Affected, AuditResult, Group, KeptSide, NodeAudit
 from lockstep.report.units import as_bytes, as_count, as_counted, as_duration
 
 GROUPS_SHOWN = 10
@@ -41,6 +41,7 @@ def as_document(result: AuditResult) -> Mapping[str, object]:
         "requests": asdict(result.requests),
         "peak_rss": result.peak_rss,
         "repository": _kept(result.kept) if result.kept else None,
+        "nodes": [asdict(node) for node in result.nodes],
     }
 
 
@@ -66,7 +67,15 @@ def as_text(result: AuditResult) -> str:
         lines.append(f"  purged      {as_counted(result.purged.count, 'object')} lost their rows while the audit ran")
     if result.in_flight.count:
         lines.append(f"  in flight   {as_counted(result.in_flight.count, 'object')} stored while the audit ran, without a row yet")
-    return "\n".join(lines)
+    return "\n".join([*lines, *map(node_as_text, result.nodes)])
+
+
+def node_as_text(node: NodeAudit) -> str:
+    """One line: a node of a RAID and what is wrong with it."""
+    faults = [f"{as_count(count)} {word}" for count, word in ((node.missing, "missing"), (node.mismatched, "of another size")) if count]
+    verdict = f"unreachable: {node.unreachable}" if node.unreachable else ", ".join(faults) or "whole"
+    orphans = f", {as_counted(node.orphans, 'orphan')}" if node.orphans else ""
+    return f"  {node.mode} node {node.node} ({node.url})  {verdict}{orphans}"
 
 
 def _kept(kept: KeptSide) -> Mapping[str, object]:

@@ -26,6 +26,7 @@ def as_document(result: BackupResult) -> Mapping[str, object]:
         "repository_requests": asdict(result.repository_requests),
         "missing_sample": list(result.missing_sample),
         "missing_groups": [{**group.labels, "count": group.count} for group in result.missing_groups],
+        "degraded": list(result.degraded),
     }
 
 
@@ -42,6 +43,7 @@ def as_text(result: BackupResult) -> str:
     ]
     if objects.recovered:
         lines.append(f"  {as_counted(objects.recovered, 'object')} had to be copied from an older version or an older key of the store")
+    lines += [f"  degraded  {sentence}" for sentence in result.degraded]
     if not result.complete:
         lines += _missing(result)
     return "\n".join(lines)

@@ -17,8 +17,8 @@ from lockstep.tables.engine import Tables
 CHUNK_BYTES = 8 << 20
 """How much of a listing is written to a file before it becomes rows of the table."""
 
-_TAKE = """
-    INSERT INTO listed SELECT store, key, size, make_timestamp(modified) FROM
+_ROWS = """
+    SELECT store, key, size, make_timestamp(modified) FROM
     read_csv($1, auto_detect=false, header=false, delim=',', quote='"', escape='"', nullstr='', allow_quoted_nulls=false, new_line='\\n',
              strict_mode=true, parallel=false, max_line_size=1000000,
              columns={'store': 'VARCHAR', 'key': 'VARCHAR', 'size': 'BIGINT', 'modified': 'BIGINT'})
@@ -49,14 +49,14 @@ _COLUMNS = "store, key, size, why, found_size, found_key, found_version, known, 
 
 
 class Listing:
-    """The table `listed` (store, key, size, modified in UTC), filled by many threads at once."""
+    """The table `listed`, or another one (store, key, size, modified in UTC), filled by many threads at once."""
 
-    def __init__(self, tables: Tables, *, chunk_bytes: int = CHUNK_BYTES) -> None:
-        self._tables, self._chunk_bytes = tables, chunk_bytes
+    def __init__(self, tables: Tables, *, table: str = "listed", chunk_bytes: int = CHUNK_BYTES) -> None:
+        self._tables, self._table, self._chunk_bytes = tables, table, chunk_bytes
         self._lock = threading.Lock()
-        self._path = tables.directory / "listing.csv"
+        self._path = tables.directory / f"{table}.csv"
         self._sent = 0
-        tables.run("CREATE OR REPLACE TABLE listed (store VARCHAR, key VARCHAR, size BIGINT, modified TIMESTAMP)")
+        tables.run(f"CREATE OR REPLACE TABLE {table} (store VARCHAR, key VARCHAR, size BIGINT, modified TIMESTAMP)")
 
     def add(self, store: str, page: Sequence[ObjectInfo]) -> None:
         """Append a page. Raises DiskFailed when the work directory is full."""
@@ -81,15 +81,15 @@ class Listing:
         """
         with self._lock:
             self._take()
-            arrived = int(self._tables.row("SELECT count(*) FROM listed")[0])
+            arrived = int(self._tables.row(f"SELECT count(*) FROM {self._table}")[0])  # noqa: S608
             if arrived != self._sent:
                 raise LockstepError(f"of {self._sent} listed objects {arrived} arrived", hint="Run it again, and report this.")
             if has_doubles:
-                self._tables.run("CREATE OR REPLACE TABLE listed AS SELECT DISTINCT * FROM listed")
+                self._tables.run(f"CREATE OR REPLACE TABLE {self._table} AS SELECT DISTINCT * FROM {self._table}")  # noqa: S608
 
     def _take(self) -> None:
         if self._path.exists():
-            self._tables.run(_TAKE, [str(self._path)])
+            self._tables.run(f"INSERT INTO {self._table} {_ROWS}", [str(self._path)])
             self._path.unlink()
 
 

@@ -63,6 +63,50 @@ def plan_broken(tables: Tables, *, at: str) -> int:
     return int(tables.row("SELECT count(*) FROM broken")[0])
 
 
+def create_degraded(tables: Tables) -> None:
+    """Make the empty table `degraded` (store, key, size, node): what single nodes of a RAID lack while the others make up for it."""
+    tables.run("CREATE OR REPLACE TABLE degraded (store VARCHAR, key VARCHAR, size BIGINT, node INTEGER)")
+
+
+def add_degraded(tables: Tables, found: Sequence[tuple[str, str, int | None, int]]) -> None:
+    """Append to `degraded`."""
+    columns = [list(column) for column in zip(*found, strict=True)]
+    tables.run(
+        "INSERT INTO degraded SELECT unnest($1::VARCHAR[]), unnest($2::VARCHAR[]), unnest($3::BIGINT[]), unnest($4::INTEGER[])", columns
+    )
+
+
+def plan_degraded(tables: Tables, *, at: str) -> Restorable:
+    """Find for `degraded`, without what is `broken` as a whole, what the inventory knows; how many objects and bytes they are."""
+    tables.run(
+        """
+        CREATE OR REPLACE TABLE healable AS
+        SELECT store, key, any_value(size) AS size, list(node ORDER BY node) AS nodes
+        FROM degraded ANTI JOIN broken USING (store, key) GROUP BY store, key
+        """
+    )
+    inventory.versions_at(tables, at, wanted="healable", into="healable_known")
+    return Restorable(*tables.row("SELECT count(*), coalesce(sum(size) FILTER (size > 0), 0)::BIGINT FROM healable"))
+
+
+def healable(tables: Tables) -> Iterator[tuple[MissingObject, list[int], InventoryEntry | None]]:
+    """Stream each of them with the nodes that lack it or have it wrong, and what the inventory says of it, sorted by store and key."""
+    rows = tables.rows(
+        """
+        SELECT h.store, h.key, h.size, h.nodes, k.size, k.sha256, k.etag, k.attributes, k.location, k.key IS NOT NULL
+        FROM healable AS h LEFT JOIN healable_known AS k USING (store, key) ORDER BY h.store, h.key
+        """
+    )
+    for row in rows:
+        known = InventoryEntry(row[0], row[1], *row[4:9]) if row[9] else None
+        yield MissingObject(row[0], row[1], row[2], "lost"), row[3], known
+
+
+def count_unhealed(tables: Tables) -> int:
+    """How many objects of `healable` ended in `unrestorable`."""
+    return int(tables.row("SELECT count(*) FROM healable SEMI JOIN unrestorable USING (store, key)")[0])
+
+
 def create_broken_places(tables: Tables) -> None:
     """Make the empty table `broken_places` (store, key, path): what the repository has lost or holds damaged."""
     tables.run("CREATE OR REPLACE TABLE broken_places (store VARCHAR, key VARCHAR, path VARCHAR)")

@@ -24,6 +24,7 @@ from lockstep.model.objects import ObjectAttributes, ObjectInfo
 from lockstep.objects import attributes as spelling
 from lockstep.objects import failures
 from lockstep.objects.addresses import S3Settings
+from lockstep.objects.bucket_head import answers_head
 from lockstep.objects.credentials import Credentials
 from lockstep.objects.fast_road import FAILURES, FastRoad, client_options
 from lockstep.objects.keys import needs_second_road
@@ -196,7 +197,8 @@ class S3ObjectStore:
 
     def check_reachable(self) -> None:
         """Ask for the bucket: the answer tells a missing bucket, a missing right and a missing server apart."""
-        self._second().check_reachable()
+        if not answers_head(self._fast.client, self._settings, requests=self._requests):
+            self._second().check_reachable()
 
     def local_file(self, key: str) -> Path | None:  # noqa: ARG002 - the interface's
         """Never: objects are elsewhere."""

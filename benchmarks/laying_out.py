@@ -45,5 +45,6 @@ def lay_out(deployment: Deployment, repository: Path) -> None:
                 md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
                 entries.append(InventoryEntry("main", row.key, size, hashlib.sha256(content).hexdigest(), md5, None, None))
             journal.add(entries)
-        journal.close()
+        _, replaced = journal.close()
+        store.delete(replaced)  # no manifest names them: a stopped run would have been killed right after its last commit
         tables.close()

@@ -22,6 +22,7 @@ To add a command, write a function in a file of its own and put it into `COMMAND
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -77,6 +78,10 @@ COMMANDS: Sequence[CommandPlace] = (
     CommandPlace("demo", "lockstep.cli.demo:run_demo", "Show the whole story on this machine, with a real PostgreSQL and S3 store."),
 )
 
+GARBAGE = (20_000, 20, 50)
+"""When Python looks for garbage in cycles, of which there is little here. At its default, 700, it looks so often at what stays that a
+sixth of the time of the imports goes there."""
+
 _TRUE = ("1", "true", "yes", "on", "t", "y")
 _COMPLETION_VARIABLE = "_LOCKSTEP_COMPLETE"
 _STOPPED = "stopped: the repository is sound, and the next run resumes"
@@ -88,6 +93,7 @@ def main() -> NoReturn:
     The process ends without Python's teardown: by then every context manager has done its work, and libraries in native code have been
     seen to abort while being unloaded, after the result was written.
     """
+    gc.set_threshold(*GARBAGE)
     for stream in (sys.stdout, sys.stderr):
         # A key may hold what no encoding can say; a result is not lost for that.
         with suppress(AttributeError):

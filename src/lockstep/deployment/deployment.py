@@ -61,11 +61,16 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class BoundProfile:
-    """A profile and the one of its reference queries that fits this database. `query` is None when the stores are listed instead."""
+    """A profile and the one of its reference queries that fits this database. `query` is None when the stores are listed instead.
+
+    `columns` are those of REFERENCE_COLUMNS that `reference_blocks` gives; rows without a store are of `store`.
+    """
 
     profile: Profile
     query: str | None
     select: str | None
+    columns: tuple[str, ...] = REFERENCE_COLUMNS
+    store: str = "main"
 
     @property
     def lists_the_bucket(self) -> bool:
@@ -89,7 +94,9 @@ def bind_profile(deployment: Deployment, database: Describes) -> BoundProfile:
     query = _fitting_query(profile, database)
     columns = _asked(lambda: database.columns(query), query, profile)
     default = next(iter(deployment.stores)) if len(deployment.stores) == 1 else "main"
-    return BoundProfile(profile, query, reference_select(query, columns, default_store=default))
+    given = {name for name, _ in columns}
+    chosen = tuple(name for name in REFERENCE_COLUMNS if name in given)  # what is the same in every row need not travel
+    return BoundProfile(profile, query, reference_select(query, columns, default_store=default), chosen, default)
 
 
 def reference_blocks(deployment: Deployment, bound: BoundProfile, view: CopiesOut) -> Generator[bytes, None, int]:
@@ -100,7 +107,7 @@ def reference_blocks(deployment: Deployment, bound: BoundProfile, view: CopiesOu
     if bound.select is None:
         return (yield from listed_references(deployment.stores))
     try:
-        return (yield from view.copy_csv(bound.select, REFERENCE_COLUMNS))
+        return (yield from view.copy_csv(bound.select, bound.columns))
     except DatabaseFailed as error:
         raise _failing(bound.profile, bound.query or "", error) from error
 

@@ -148,7 +148,8 @@ class _Audit:
 
     def _load_references(self, bound: BoundProfile, view: FrozenView) -> references.ReferenceCounts:
         with self._stage("references"):
-            return references.load(self.tables, reference_blocks(self.deployment, bound, view))
+            blocks = reference_blocks(self.deployment, bound, view)
+            return references.load(self.tables, blocks, columns=bound.columns, store=bound.store)
 
     def _check_stores(self) -> None:
         unknown = [name for name in audits.stores_referenced(self.tables) if name not in self.deployment.stores]

@@ -165,7 +165,7 @@ class _Run:
 
     def _plan(self, view: FrozenView) -> tuple[references.ReferenceCounts, plans.NewObjects]:
         blocks = reference_blocks(self.deployment, self.bound, view)
-        named = references.load(self.tables, blocks)
+        named = references.load(self.tables, blocks, columns=self.bound.columns, store=self.bound.store)
         self._check_stores()
         return named, plans.plan_new(self.tables, compare_etags=self.bound.lists_the_bucket)
 

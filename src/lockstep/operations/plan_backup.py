@@ -34,7 +34,7 @@ def plan_backup(deployment: Deployment, repository_store: ObjectStore, *, option
             with database.frozen() as view:
                 bound = bind_profile(deployment, view)
                 blocks = reference_blocks(deployment, bound, view)
-                named = references.load(tables, blocks)
+                named = references.load(tables, blocks, columns=bound.columns, store=bound.store)
             new = plans.plan_new(tables, compare_etags=bound.lists_the_bucket)
         finally:
             tables.close()

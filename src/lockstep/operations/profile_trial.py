@@ -91,7 +91,8 @@ def _references(
 ) -> tuple[references.ReferenceCounts, int, list[SampledReference]]:
     tables = Tables(work)
     try:
-        named = references.load(tables, reference_blocks(deployment, bound, view))
+        blocks = reference_blocks(deployment, bound, view)
+        named = references.load(tables, blocks, columns=bound.columns, store=bound.store)
         unknown = [name for name in samples.stores_named(tables) if name not in deployment.stores]
         if unknown:
             raise ConfigurationError(

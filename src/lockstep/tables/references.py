@@ -15,7 +15,7 @@ from lockstep.errors import LockstepError
 from lockstep.tables.engine import Tables
 
 COLUMNS = ("store", "key", "size", "etag", "sha256")
-"""The columns of the CSV that `load` reads, in this order; the last three may be empty."""
+"""The columns of `references_now`, and of the CSV that `load` reads, in this order; the last three may be empty."""
 
 _PIPE_BYTES = 1 << 20
 """Lets the database's rows and their reader run apart for a moment; Linux allows this much to everyone."""
@@ -24,14 +24,11 @@ _PARQUET = "(FORMAT parquet, COMPRESSION zstd)"
 
 _READ_CSV = """
     read_csv($1, auto_detect=false, header=false, delim=',', quote='"', escape='"', nullstr='', allow_quoted_nulls=false,
-             new_line='\\n', strict_mode=true, max_line_size=1000000,
-             columns={'store': 'VARCHAR', 'key': 'VARCHAR', 'size': 'BIGINT', 'etag': 'VARCHAR', 'sha256': 'VARCHAR'})
+             new_line='\\n', strict_mode=true, max_line_size=1000000, columns={columns})
 """
 
-_LOAD = f"CREATE OR REPLACE TABLE references_now AS SELECT * FROM {_READ_CSV} WHERE key IS NOT NULL"  # noqa: S608 - nobody's value in it
-
 # Numbers are counted several times faster than text, and two keys with the same hash only cost the closer look.
-_MAYBE_DOUBLES = "SELECT count(*) > count(DISTINCT hash(store, key)) FROM references_now"
+_MAYBE_DOUBLES = "SELECT count(*) > count(DISTINCT {name}) FROM references_now"
 
 # Aggregates over text are kept in memory whole, those over numbers are spilled; so doubles are looked for first and merged by themselves.
 _DOUBLES = "CREATE OR REPLACE TABLE doubles AS SELECT store, key FROM references_now GROUP BY store, key HAVING count(*) > 1"
@@ -54,8 +51,10 @@ class ReferenceCounts:
     size_bytes: int
 
 
-def load(tables: Tables, blocks: Generator[bytes, None, int]) -> ReferenceCounts:
-    """Fill the table `references_now` from CSV blocks (columns as in COLUMNS); one row an object remains.
+def load(tables: Tables, blocks: Generator[bytes, None, int], *, columns: Sequence[str] = COLUMNS, store: str = "main") -> ReferenceCounts:
+    """Fill the table `references_now` from CSV blocks; one row an object remains.
+
+    `columns` are those of the CSV, in the order of COLUMNS: key and size are among them, and rows without a store are of `store`.
 
     The blocks flow through a pipe into DuckDB, so that memory stays bounded. What raises in `blocks` is raised here. `blocks` returns how
     many rows it gave: a reference that got lost on the way would be missed by nobody, so LockstepError is raised when fewer arrive.
@@ -65,7 +64,7 @@ def load(tables: Tables, blocks: Generator[bytes, None, int]) -> ReferenceCounts
     feeder = _Feeder(blocks, pipe)
     feeder.start()
     try:
-        tables.run(_LOAD, [str(pipe)], once=True)
+        tables.run(_loading(columns, store), [str(pipe)], once=True)
     except LockstepError:
         if feeder.error is None:
             raise
@@ -81,9 +80,18 @@ def load(tables: Tables, blocks: Generator[bytes, None, int]) -> ReferenceCounts
     return counts(tables, "references_now")
 
 
+def _loading(columns: Sequence[str], store: str) -> str:
+    types = ", ".join(f"'{name}': '{'BIGINT' if name == 'size' else 'VARCHAR'}'" for name in columns)
+    absent = {"store": f"'{_quoted(store)}'"}
+    chosen = ", ".join(name if name in columns else f"{absent.get(name, 'NULL::VARCHAR')} AS {name}" for name in COLUMNS)
+    source = _READ_CSV.replace("{columns}", "{" + types + "}")
+    return f"CREATE OR REPLACE TABLE references_now AS SELECT {chosen} FROM {source} WHERE key IS NOT NULL"  # noqa: S608 - a quoted name
+
+
 def merge_doubles(tables: Tables) -> None:
     """Leave one row an object in `references_now`."""
-    if tables.row(_MAYBE_DOUBLES)[0]:
+    name = "hash(store, key)" if only_store(tables, "references_now") is None else "hash(key)"
+    if tables.row(_MAYBE_DOUBLES.format(name=name))[0]:
         tables.run(_DOUBLES)
         tables.run(_MERGE)
 

@@ -9,6 +9,7 @@ import pytest
 
 from lockstep.deployment.deployment import BoundProfile, Deployment, bind_profile, explain, reference_blocks
 from lockstep.deployment.profile import Profile, ReferenceQuery
+from lockstep.deployment.references import REFERENCE_COLUMNS
 from lockstep.errors import ConfigurationError, DatabaseFailed, PermissionMissing, ProfileInvalid
 from lockstep.model.addresses import DatabaseAddress
 from lockstep.objects.memory import MemoryStore
@@ -123,11 +124,14 @@ def test_columns_that_cannot_be_meant_are_refused(photos: str) -> None:
         bind_profile(deployment(photos), Database(described={"photo": [("key", "text")]}))
 
 
-def test_references_are_copied_out_of_the_view_in_the_columns_that_are_loaded(photos: str) -> None:
-    database = Database(described={"photo": KEY_AND_SIZE})
-    bound = bind_profile(deployment(photos), database)
-    assert list(reference_blocks(deployment(photos), bound, database)) == [b"main,a,1,,\n"]
-    assert database.asked[-1] == (bound.select, ("store", "key", "size", "etag", "sha256"))
+@pytest.mark.parametrize("more", [(), ("sha256",), ("store", "etag")])
+def test_references_are_copied_out_in_the_columns_that_the_query_has(photos: str, more: tuple[str, ...]) -> None:
+    database = Database(described={"photo": [*((name, "text") for name in more), *reversed(KEY_AND_SIZE)]})
+    bound = bind_profile(deployment(photos, "disk"), database)
+    assert list(reference_blocks(deployment(photos, "disk"), bound, database)) == [b"main,a,1,,\n"]
+    assert bound.columns == tuple(name for name in REFERENCE_COLUMNS if name in {"key", "size", *more})
+    assert database.asked[-1] == (bound.select, bound.columns)
+    assert bound.store == "disk"
 
 
 def test_a_query_that_breaks_on_the_way_is_shown_too(photos: str) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -36,6 +36,20 @@ def test_every_column_is_loaded(tables: Tables) -> None:
     counts = references.load(tables, csv([b"main,a,1,e1,s1\n", b"other,a,2,,\n"], 2))
     assert counts == ReferenceCounts(objects=2, size_bytes=3)
     assert rows(tables) == [("main", "a", 1, "e1", "s1"), ("other", "a", 2, None, None)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "line", "row"),
+    [
+        (("key", "size"), b'"a,b",1\n', ("it's", "a,b", 1, None, None)),
+        (("store", "key", "size"), b"disk,a,\n", ("disk", "a", None, None, None)),
+        (("key", "size", "sha256"), b"a,1,aa\n", ("it's", "a", 1, None, "aa")),
+        (("key", "size", "etag"), b"a,1,e\n", ("it's", "a", 1, "e", None)),
+    ],
+)
+def test_columns_that_are_the_same_in_every_row_need_not_travel(tables: Tables, columns: Sequence[str], line: bytes, row: Row) -> None:
+    references.load(tables, csv([line], 1), columns=columns, store="it's")
+    assert rows(tables) == [row]
 
 
 def test_nothing_is_loaded_from_nothing(tables: Tables) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -41,7 +42,11 @@ def full_backup(place: Place, deployment: Deployment) -> Sequence[Way]:
 
     directory.mkdir(exist_ok=True)
     served = floors.most_gets(place, deployment, directory)
-    return [*peers.backups(side, directory.joinpath, before=emptied, slow=False), *served]
+    ways = peers.backups(side, directory.joinpath, before=emptied, slow=False)
+    objects = {"lockstep": directory / "lockstep" / "objects", **{name: directory / name for name in ("rclone", "s5cmd")}}
+    objects["manual procedure"] = directory / "aws"
+    counted = [_counted(way, partial(_files_below, objects[way.name]), deployment) if way.name in objects else way for way in ways]
+    return [*counted, *served]
 
 
 def nothing_new(place: Place, deployment: Deployment) -> Sequence[Way]:
@@ -88,9 +93,15 @@ def restore(place: Place, deployment: Deployment) -> Sequence[Way]:
         return f"{createdb} && {side.load(dump, jobs=jobs, to=there.conninfo)}"
 
     s3 = f"s3://{bucket}"
+
+    def left() -> int:
+        return sum(
+            1 for page in place.store.client().get_paginator("list_objects_v2").paginate(Bucket=bucket) for _ in page.get("Contents", [])
+        )
+
     ours = peers.lockstep("restore", "latest", *there.deployment, "--repo", str(kept / "lockstep"), "--yes")
     many = f"pg_restore -j{CORES}"
-    return [
+    ways = [
         Way("lockstep", "defaults", ours, before),
         Way(
             "s5cmd",
@@ -112,6 +123,7 @@ def restore(place: Place, deployment: Deployment) -> Sequence[Way]:
             slow=True,
         ),
     ]
+    return [_counted(way, left, deployment) for way in ways]
 
 
 def verify(place: Place, deployment: Deployment) -> Sequence[Way]:
@@ -172,6 +184,14 @@ def _run(place: Place, command: str) -> None:
     from measuring import measure
 
     measure(command, environment=place.store.environment(), log=place.directory / "errors.log")
+
+
+def _counted(way: Way, left: Callable[[], int], deployment: Deployment) -> Way:
+    return replace(way, left=left, expected=deployment.count())
+
+
+def _files_below(directory: Path) -> int:
+    return sum(len(files) for _, _, files in os.walk(directory))
 
 
 def _emptied(target: Path) -> None:

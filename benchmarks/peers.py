@@ -27,6 +27,7 @@ def _nothing() -> None:
 class Way:
     """A way to do something: `command` is run by a shell after `before`, which is not measured.
 
+    `left` counts what is there afterwards, and must be `expected`: a tool that ends early, or elsewhere, measures nothing.
     `slow` ways run in the first round alone. A `floor` does only a part of the work: nobody can be faster. `seconds_in` reads the seconds
     from the output of a command that measures by itself.
     """
@@ -38,6 +39,8 @@ class Way:
     slow: bool = False
     floor: bool = False
     seconds_in: Callable[[str], float] | None = None
+    left: Callable[[], int] | None = None
+    expected: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +87,8 @@ def rclone(*words: str) -> str:
 
 
 def s5cmd(*words: str) -> str:
-    """A command of s5cmd."""
-    return shlex.join([str(BIN / "s5cmd"), *S5CMD, *words])
+    """A command of s5cmd, which does not know AWS_ENDPOINT_URL."""
+    return f'{shlex.quote(str(BIN / "s5cmd"))} --endpoint-url "$AWS_ENDPOINT_URL" {shlex.join([*S5CMD, *words])}'
 
 
 def backups(side: Side, target: Callable[[str], Path], *, before: Callable[[str], Callable[[], None]], slow: bool) -> list[Way]:

@@ -62,6 +62,8 @@ def run_case(case: Case, place: Place, *, rounds: int, slow: bool) -> page.Resul
 def _measured(way: Way, place: Place) -> Measured:
     way.before()
     found = measure(way.command, environment=place.store.environment(), log=place.directory / "errors.log")
+    if way.left is not None and (left := way.left()) != way.expected:
+        raise SystemExit(f"{way.name} left {left} objects, not {way.expected}: what it took says nothing")
     if way.seconds_in is None:
         return found
     return Measured(way.seconds_in(found.output), found.cpu_seconds, found.peak_bytes, found.output)

@@ -36,6 +36,20 @@ def load_objects(store: SeaweedFS, bucket: str, *, chunks: Iterable[tuple[int, l
     made.unlink()
 
 
+def put_lacking(store: SeaweedFS, bucket: str, *, chunks: Iterable[tuple[int, list[str]]], size_bytes: int) -> int:
+    """Store what the bucket does not show: of many that are loaded at once, SeaweedFS loses a few. Returns how many there were."""
+    client, count = store.client(), 0
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    there = {each["Key"] for page in pages for each in page.get("Contents", [])}
+    for number, keys in chunks:
+        noise = noise_of(number, len(keys), size_bytes)
+        for start, key in enumerate(keys):
+            if key not in there:
+                client.put_object(Bucket=bucket, Key=key, Body=noise[start : start + size_bytes])
+                count += 1
+    return count
+
+
 def noise_of(number: int, keys: int, size_bytes: int) -> bytes:
     """The contents of a chunk's objects: the first begins at byte 0, the next at byte 1, and so on, all different."""
     return random.Random(number).randbytes(size_bytes + keys)

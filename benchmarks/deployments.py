@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import UUID
 
 import psycopg
-from bulk_loading import MOST_BYTES, load_objects
+from bulk_loading import MOST_BYTES, load_objects, put_lacking
 from filling import fill_objects
 
 from lockstep.demo.deployment_shape import SCHEMA, plan_foundation
@@ -21,6 +21,9 @@ from lockstep.postgres.embedded import EmbeddedServer
 
 CHUNK = 2_000
 """Blocks that are made at a time; each chunk follows from its own number, so a deployment can grow by chunks."""
+
+FEW = 50_000
+"""Up to so many objects are put one by one."""
 
 _ORGANIZATIONS = ("Acme", "Bench", "Example")
 _EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
@@ -59,11 +62,16 @@ class Deployment:
         """Add whole chunks of blocks, at least `objects`: the objects first, then the rows."""
         first = self.count() // CHUNK
         numbers = range(first, first - (-objects // CHUNK))
-        chunks = ((number, [row.key for row in plan_chunk(number, self.shape.name)]) for number in numbers)
-        if self.shape.size_bytes <= MOST_BYTES:
-            load_objects(self.store, self.bucket, chunks=chunks, size_bytes=self.shape.size_bytes, work=self.store.directory)
+
+        def chunks() -> Iterator[tuple[int, list[str]]]:
+            return ((number, [row.key for row in plan_chunk(number, self.shape.name)]) for number in numbers)
+
+        size = self.shape.size_bytes
+        if size <= MOST_BYTES and objects > FEW:
+            load_objects(self.store, self.bucket, chunks=chunks(), size_bytes=size, work=self.store.directory)
+            put_lacking(self.store, self.bucket, chunks=chunks(), size_bytes=size)
         else:
-            fill_objects(self.store.address(self.bucket), list(chunks), self.shape.size_bytes)
+            fill_objects(self.store.address(self.bucket), list(chunks()), size)
         with psycopg.connect(self.conninfo) as connection, connection.cursor().copy(_COPY_BLOCKS) as copy:
             for number in numbers:
                 for row in plan_chunk(number, self.shape.name):

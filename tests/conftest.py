@@ -34,6 +34,7 @@ DEEP = (
     "contract/test_listings_that_fail.py",
     "contract/test_s3_services.py",
     "e2e/test_backup_any_deployment.py",
+    "e2e/test_copy.py",
     "e2e/test_export.py",
     "e2e/test_formats_matrix.py",
     "e2e/test_import.py",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lockstep.operations.backup_options import BackupOptions
     from lockstep.operations.browse import find_snapshot, list_snapshots
     from lockstep.operations.check import check
+    from lockstep.operations.copy import CopyOptions, copy
     from lockstep.operations.drill import DrillOptions, drill
     from lockstep.operations.export import ExportOptions, export
     from lockstep.operations.import_ import ImportOptions, import_
@@ -32,6 +33,7 @@ _PLACES = {
     "BackupOptions": "lockstep.operations.backup_options",
     "DatabaseAddress": "lockstep.model.addresses",
     "Deployment": "lockstep.deployment.deployment",
+    "CopyOptions": "lockstep.operations.copy",
     "DrillOptions": "lockstep.operations.drill",
     "ExportOptions": "lockstep.operations.export",
     "ImportOptions": "lockstep.operations.import_",
@@ -44,6 +46,7 @@ _PLACES = {
     "audit": "lockstep.operations.audit",
     "backup": "lockstep.operations.backup",
     "check": "lockstep.operations.check",
+    "copy": "lockstep.operations.copy",
     "drill": "lockstep.operations.drill",
     "export": "lockstep.operations.export",
     "find_snapshot": "lockstep.operations.browse",
@@ -58,6 +61,7 @@ _PLACES = {
 __all__ = [
     "AuditOptions",
     "BackupOptions",
+    "CopyOptions",
     "DatabaseAddress",
     "Deployment",
     "DrillOptions",
@@ -73,6 +77,7 @@ __all__ = [
     "audit",
     "backup",
     "check",
+    "copy",
     "drill",
     "export",
     "find_snapshot",

@@ -1,8 +1,8 @@
 """Makes a command of the command line out of a plain function.
 
 The function says what it needs by the types of its parameters: a `Session` (how to talk to the person), a `DeploymentSettings`, a
-`RepositorySettings` (or, when it can do without, a `RepositoryIfNamed`), an `EncryptionSettings`. Each brings its options with it. Every
-other parameter is an option or an argument of the command's own.
+`RepositorySettings` (or, when it can do without, a `RepositoryIfNamed`), a `SecondSettings` (of its argument `repo2`), an
+`EncryptionSettings`. Each brings its options with it. Every other parameter is an option or an argument of the command's own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lockstep.cli.settings import given_settings
 from lockstep.cli.signatures import parameters_of, signature
 from lockstep.config.deployment import DeploymentSettings
 from lockstep.config.encryption import EncryptionSettings
-from lockstep.config.repository import RepositoryIfNamed, RepositorySettings
+from lockstep.config.repository import RepositoryIfNamed, RepositorySettings, SecondSettings
 from lockstep.progress import Listener
 
 
@@ -50,6 +50,7 @@ class Session:
 GROUPS: Mapping[type, Mapping[str, Any]] = {
     DeploymentSettings: DEPLOYMENT_OPTIONS,
     RepositorySettings: REPOSITORY_OPTIONS,
+    SecondSettings: {},
     EncryptionSettings: ENCRYPTION_OPTIONS,
     RepositoryIfNamed: REPOSITORY_OPTIONS,
     Session: {},

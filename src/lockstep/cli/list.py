@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from lockstep.cli.composition import Session
@@ -9,7 +10,7 @@ from lockstep.cli.exit_codes import ExitStatus
 from lockstep.cli.screen import Result
 from lockstep.cli.wiring import open_repository_store
 from lockstep.config.repository import RepositorySettings
-from lockstep.operations.browse import survey_snapshots, when_proven, when_verified
+from lockstep.operations.browse import survey_snapshots, when_proven, when_verified, where_else
 from lockstep.report import snapshots as report
 from lockstep.repository.manifest import Manifest
 
@@ -20,8 +21,12 @@ def run_list(session: Session, repository: RepositorySettings) -> Result:  # noq
     manifests, damaged = survey_snapshots(store)
     proven = when_proven(store)
     verified, read = when_verified(store)
+    elsewhere = where_else(store)
     rows = [
-        as_row(manifest, proven.get(manifest.snapshot), verified=verified.get(manifest.snapshot), read=read.get(manifest.snapshot))
+        replace(
+            as_row(manifest, proven.get(manifest.snapshot), verified=verified.get(manifest.snapshot), read=read.get(manifest.snapshot)),
+            copies=tuple(elsewhere.get(manifest.snapshot, ())),
+        )
         for manifest in manifests
     ]
     status = ExitStatus.FINDINGS if damaged else ExitStatus.DONE

@@ -74,6 +74,11 @@ COMMANDS: Sequence[CommandPlace] = (
     CommandPlace(
         "import", "lockstep.cli.import_:run_import", "Make a snapshot of a dump and a directory of objects that were made without lockstep."
     ),
+    CommandPlace(
+        "copy",
+        "lockstep.cli.copy:run_copy",
+        "Copy snapshots to a second repository, which becomes a mirror of this one; only what is not there yet travels.",
+    ),
     CommandPlace("key", "lockstep.cli.key:run_key", "Make a pair of keys: the secret one goes into a file, the public one is printed."),
     CommandPlace("demo", "lockstep.cli.demo:run_demo", "Show the whole story on this machine, with a real PostgreSQL and S3 store."),
 )

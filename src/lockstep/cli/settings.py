@@ -12,7 +12,7 @@ from lockstep.config.deployment import DeploymentOptions, DeploymentSettings, de
 from lockstep.config.encryption import EncryptionSettings, IdentitySettings
 from lockstep.config.faults import Faults
 from lockstep.config.file import FileSettings
-from lockstep.config.repository import RepositoryIfNamed, RepositorySettings, repository_settings
+from lockstep.config.repository import RepositoryIfNamed, RepositorySettings, SecondSettings, repository_settings, second_settings
 from lockstep.config.secret_values import public_names_of, secrets_of_deployment, secrets_of_store
 from lockstep.errors import ConfigurationError
 
@@ -46,6 +46,10 @@ def given_settings(
             redactor.learn(secrets_of_store(repository.address))
             repository = replace(repository, identity=_identity_settings(values))
             settings |= {RepositorySettings: repository, RepositoryIfNamed: RepositoryIfNamed(repository)}
+            if SecondSettings in needed:
+                second = second_settings(values["repo2"], repository.address, deployment, table=file.repository2, environment=os.environ)
+                redactor.learn(secrets_of_store(second.address))
+                settings[SecondSettings] = second
         except ConfigurationError as error:
             faults.take(error)
     if EncryptionSettings in needed:

@@ -1,8 +1,9 @@
 """Reads `lockstep.toml`: which file counts, and what its keys mean for each command.
 
 A key at the top is the name of an option with `_` for `-`, and counts for every command that has the option. A table named as a
-command counts for that command alone and wins over the top. `[repository]` holds what the repository has of its own. A relative path
-is relative to the directory of the file, so that a file means the same wherever lockstep is started; `~` is the home directory.
+command counts for that command alone and wins over the top. `[repository]` holds what the repository has of its own, `[repository2]`
+what the one has that is copied to. A relative path is relative to the directory of the file, so that a file means the same wherever
+lockstep is started; `~` is the home directory.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from lockstep.config.repository import REPOSITORY_KEYS
 # "place" is a path unless it has a scheme; "profile" is a path if it ends in .toml; "recipient" is a path unless it is a public key.
 ValueKind = Literal["flag", "integer", "number", "text", "path", "place", "profile", "recipient"]
 FILE_NAME = "lockstep.toml"
+_PLACES = ("repository", "repository2")
 
 _SHOWN = {"flag": "true or false", "integer": "a whole number", "number": "a number"}
 
@@ -40,11 +42,12 @@ Options = Mapping[str, Mapping[str, OptionKind]]
 
 @dataclass(frozen=True, slots=True)
 class FileSettings:
-    """What a configuration file says: for each command its options, and the table `[repository]`. Empty without a file."""
+    """What a configuration file says: for each command its options, and the tables of repositories. Empty without a file."""
 
     path: Path | None = None
     commands: Mapping[str, Mapping[str, object]] = field(default_factory=dict, repr=False)
     repository: Mapping[str, str] = field(default_factory=dict, repr=False)
+    repository2: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def find_file(given: Path | None, *, environment: Mapping[str, str], directory: Path) -> Path | None:
@@ -93,7 +96,7 @@ class _Reader:
         shared: dict[str, object] = {}
         tables: dict[str, Mapping[str, object]] = {}
         for key, value in document.items():
-            if key == "repository" or (key in self.options and isinstance(value, dict)):
+            if key in _PLACES or (key in self.options and isinstance(value, dict)):
                 if isinstance(value, dict):
                     tables[key] = value
                 else:
@@ -101,15 +104,15 @@ class _Reader:
             else:
                 shared[key] = value
         known = {key: kind for options in self.options.values() for key, kind in options.items()}
-        shared = self._values(shared, known, where="", others=(*self.options, "repository"))
+        shared = self._values(shared, known, where="", others=(*self.options, *_PLACES))
         commands = {
             command: {key: value for key, value in shared.items() if key in options}
             | self._values(tables.get(command, {}), options, where=f"[{command}] ")
             for command, options in self.options.items()
         }
         texts = dict.fromkeys(REPOSITORY_KEYS, OptionKind()) | {"ca_bundle": OptionKind("path")}
-        repository = self._values(tables.get("repository", {}), texts, where="[repository] ")
-        return FileSettings(self.path, commands, {key: str(value) for key, value in repository.items()})
+        first, second = (self._values(tables.get(name, {}), texts, where=f"[{name}] ") for name in _PLACES)
+        return FileSettings(self.path, commands, _texts(first), _texts(second))
 
     def _values(
         self, table: Mapping[str, object], kinds: Mapping[str, OptionKind], *, where: str, others: tuple[str, ...] = ()
@@ -169,3 +172,7 @@ def _is_path(value: str, kind: ValueKind) -> bool:
 def _expectation(kind: OptionKind) -> str:
     single = _SHOWN.get(kind.kind, "a text")
     return f"{single} or a list of them" if kind.repeatable else single
+
+
+def _texts(values: Mapping[str, object]) -> dict[str, str]:
+    return {key: str(value) for key, value in values.items()}

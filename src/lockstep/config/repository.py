@@ -11,7 +11,8 @@ from lockstep.config.faults import Faults
 from lockstep.config.places import as_file_url, checked_endpoint, checked_store_url, expanded, has_scheme
 from lockstep.model.addresses import StoreAddress
 
-# The keys of the table `[repository]` in lockstep.toml, each with an environment variable LOCKSTEP_REPO_<KEY>.
+# The keys of the tables `[repository]` and `[repository2]` in lockstep.toml, each with a variable: LOCKSTEP_REPO_<KEY>,
+# LOCKSTEP_REPO2_<KEY>.
 REPOSITORY_KEYS = ("endpoint_url", "access_key_id", "secret_access_key", "region", "ca_bundle")
 
 
@@ -30,6 +31,13 @@ class RepositoryIfNamed:
     settings: RepositorySettings | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SecondSettings:
+    """Where the second repository of a copy is and how to get in."""
+
+    address: StoreAddress
+
+
 def repository_settings(
     repo: str | None, deployment: DeploymentSettings, *, table: Mapping[str, str], environment: Mapping[str, str]
 ) -> RepositorySettings:
@@ -42,23 +50,44 @@ def repository_settings(
     if not repo:
         faults.add("no repository is named", hint="Name a directory or an s3:// URL with --repo.")
         faults.check()
-    url = _url(repo or "", faults=faults)
-    own = {key: environment.get(f"LOCKSTEP_REPO_{key.upper()}") or table.get(key) or None for key in REPOSITORY_KEYS}
-    address = _s3_address(url, own, deployment.s3, faults=faults) if url.startswith("s3://") else StoreAddress(url, name="repository")
-    for store in deployment.stores:
-        _check_apart(address, store, faults=faults)
+    address = _address(repo or "", "REPO", deployment, table=table, environment=environment, faults=faults)
     faults.check()
     return RepositorySettings(address)
 
 
-def _url(repo: str, *, faults: Faults) -> str:
+def second_settings(
+    repo2: str, first: StoreAddress, deployment: DeploymentSettings, *, table: Mapping[str, str], environment: Mapping[str, str]
+) -> SecondSettings:
+    """The second repository, likewise: `[repository2]`, `LOCKSTEP_REPO2_…`, and what neither sets is that of the deployment."""
+    faults = Faults()
+    address = _address(repo2, "REPO2", deployment, table=table, environment=environment, faults=faults)
+    if (address.url, address.endpoint_url) == (first.url, first.endpoint_url):
+        faults.add("the second repository is the first one", hint="Name another place to copy to.")
+    faults.check()
+    return SecondSettings(address)
+
+
+def _address(
+    repo: str, name: str, deployment: DeploymentSettings, *, table: Mapping[str, str], environment: Mapping[str, str], faults: Faults
+) -> StoreAddress:
+    url = _url(repo, shown="--repo" if name == "REPO" else "the second repository", faults=faults)
+    own = {key: environment.get(f"LOCKSTEP_{name}_{key.upper()}") or table.get(key) or None for key in REPOSITORY_KEYS}
+    address = StoreAddress(url, name="repository")
+    if url.startswith("s3://"):
+        address = _s3_address(url, own, deployment.s3, variables=f"LOCKSTEP_{name}_", faults=faults)
+    for store in deployment.stores:
+        _check_apart(address, store, faults=faults)
+    return address
+
+
+def _url(repo: str, *, shown: str, faults: Faults) -> str:
     if not has_scheme(repo):
         return as_file_url(repo)
-    checked_store_url(repo, name="--repo", faults=faults)
+    checked_store_url(repo, name=shown, faults=faults)
     return repo.rstrip("/") if not repo.startswith("file:///") else "file://" + (repo.removeprefix("file://").rstrip("/") or "/")
 
 
-def _s3_address(url: str, own: Mapping[str, str | None], shared: StoreAddress, *, faults: Faults) -> StoreAddress:
+def _s3_address(url: str, own: Mapping[str, str | None], shared: StoreAddress, *, variables: str, faults: Faults) -> StoreAddress:
     """The repository's address in an object store: what is its own, else what the deployment has."""
     address = replace(shared, url=url, name="repository")
     if endpoint := own["endpoint_url"]:
@@ -66,10 +95,11 @@ def _s3_address(url: str, own: Mapping[str, str | None], shared: StoreAddress, *
         address = replace(address, endpoint_url=endpoint)
     key, secret = own["access_key_id"], own["secret_access_key"]
     if bool(key) != bool(secret):
-        lacking = "LOCKSTEP_REPO_SECRET_ACCESS_KEY" if key else "LOCKSTEP_REPO_ACCESS_KEY_ID"
+        lacking = "SECRET_ACCESS_KEY" if key else "ACCESS_KEY_ID"
+        table = "repository2" if variables.endswith("2_") else "repository"
         faults.add(
             "the repository has only half of a pair of keys of its own",
-            hint=f"Set {lacking} too, or {lacking.removeprefix('LOCKSTEP_REPO_').lower()} under [repository] in lockstep.toml.",
+            hint=f"Set {variables}{lacking} too, or {lacking.lower()} under [{table}] in lockstep.toml.",
         )
     elif key:
         address = replace(address, access_key_id=key, secret_access_key=secret, session_token=None)

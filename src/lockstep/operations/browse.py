@@ -13,6 +13,7 @@ from lockstep.model.snapshots import DamagedSnapshot
 from lockstep.objects.store import ObjectStore
 from lockstep.operations.verify_record import read_record, when_sound
 from lockstep.operations.work import work_directory
+from lockstep.repository.copies import known_copies
 from lockstep.repository.drills import last_proven
 from lockstep.repository.history import readable_segments
 from lockstep.repository.manifest import Manifest
@@ -39,6 +40,11 @@ def find_snapshot(store: ObjectStore, wanted: str, *, now: datetime, zone: tzinf
 def when_proven(store: ObjectStore, *, snapshot: str | None = None) -> dict[str, datetime]:
     """When each snapshot (or the one named) was last proven by a green drill; those that never were are not in it."""
     return last_proven(store, snapshot=snapshot)
+
+
+def where_else(store: ObjectStore) -> dict[str, list[str]]:
+    """The places where each snapshot is known to be too; those known to be nowhere else are not in it."""
+    return known_copies(store)
 
 
 def when_verified(store: ObjectStore) -> tuple[dict[str, datetime], dict[str, datetime]]:

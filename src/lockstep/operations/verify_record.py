@@ -15,6 +15,7 @@ from lockstep.model.findings import Depth, Finding
 from lockstep.objects.store import ObjectStore
 from lockstep.operations.verify_structure import read_sealed
 from lockstep.progress import Listener, Note
+from lockstep.repository.copies import COPIES
 from lockstep.repository.drills import DRILLS
 from lockstep.repository.seal import sealed
 
@@ -94,8 +95,8 @@ def when_sound(record: Record, depth: Depth) -> dict[str, datetime]:
 
 
 def judge_drills(store: ObjectStore) -> list[Finding]:
-    """What is wrong with the records of drills, each by its own seal. One that is gone is not missed: nothing names them."""
-    paths = [info.key for page in store.list(DRILLS) for info in page]
+    """What is wrong with the records of drills and copies, each by its own seal. One that is gone is not missed: nothing names them."""
+    paths = [info.key for prefix in (DRILLS, COPIES) for page in store.list(prefix) for info in page]
     return [fault for path in paths if (fault := read_sealed(store, path)[1]) is not None]
 
 

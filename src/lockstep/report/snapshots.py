@@ -15,7 +15,7 @@ class SnapshotRow:
     """A snapshot in a list of them; sizes in bytes.
 
     `proven` is when a drill last proved it; `verified` when a verification last found nothing wrong with its files and the sizes of its
-    objects, `verified_data` with every byte of them.
+    objects, `verified_data` with every byte of them. `copies` are the places where it is known to be too.
     """
 
     snapshot: str
@@ -31,9 +31,10 @@ class SnapshotRow:
     proven: datetime | None = None
     verified: datetime | None = None
     verified_data: datetime | None = None
+    copies: tuple[str, ...] = ()
 
 
-_HEADINGS = ("snapshot", "complete", "database", "objects", "size", "new", "missing", "proven", "verified", "tag")
+_HEADINGS = ("snapshot", "complete", "database", "objects", "size", "new", "missing", "proven", "verified", "copies", "tag")
 
 
 def as_document(rows: Iterable[SnapshotRow], damaged: Sequence[DamagedSnapshot] = ()) -> Mapping[str, object]:
@@ -43,9 +44,12 @@ def as_document(rows: Iterable[SnapshotRow], damaged: Sequence[DamagedSnapshot] 
 
 def as_table(rows: Iterable[SnapshotRow], damaged: Sequence[DamagedSnapshot] = ()) -> Iterator[str]:
     """A line a snapshot, oldest first, under headings; one sentence when there is none. Then a line for each damaged one."""
+    rows = list(rows)
     cells = [_cells(row) for row in rows]
     if cells:
         yield from _columns(cells)
+        for url in sorted({url for row in rows for url in row.copies}):
+            yield f"copies of {sum(url in row.copies for row in rows)} are in {as_plain(url)}"
     elif not damaged:
         yield "no snapshot yet"
     for each in damaged:
@@ -71,6 +75,7 @@ def _cells(row: SnapshotRow) -> tuple[str, ...]:
         as_count(row.missing),
         _day(row.proven),
         _day(row.verified),
+        str(len(row.copies)) if row.copies else "none",
         as_plain(row.tag or ""),
     )
 

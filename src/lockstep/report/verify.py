@@ -15,15 +15,12 @@ SNAPSHOTS_SHOWN = 3
 def as_document(checked: Checked, findings: Iterable[Finding], *, ok: bool, not_derived: Mapping[str, str]) -> Mapping[str, object]:
     """The JSON of CLI.md; `findings` may be a stream. `not_derived` says why the references of snapshots were not derived."""
     because = [{"snapshot": snapshot, "because": why} for snapshot, why in not_derived.items()]
-    return {"ok": ok, "checked": checked, "not_derived": because, "findings": (_as_entry(each) for each in findings)}
+    return {"ok": ok, "checked": checked, "not_derived": because, "findings": (as_entry(each) for each in findings)}
 
 
 def as_lines(checked: Checked, findings: Iterable[Finding], *, count: int, depth: Depth) -> Iterator[str]:
     """A line a finding, behind those that follow each other what can be done about them, and a last line that says what it came to."""
-    for hint, alike in groupby(findings, key=hint_for):
-        for finding in alike:
-            yield f"{finding.kind:<10}  {_name(finding)}: {finding.detail}{_touched(finding)}"
-        yield f"{'':<10}  {hint}"
+    yield from finding_lines(findings)
     looked = [as_counted(checked.snapshots, "snapshot")]
     if depth != "quick":
         looked.append(as_counted(checked.objects, "object"))
@@ -35,7 +32,16 @@ def as_lines(checked: Checked, findings: Iterable[Finding], *, count: int, depth
     yield f"{as_counted(count, 'finding') if count else 'sound'}: {', '.join(looked)}"
 
 
-def _as_entry(finding: Finding) -> Mapping[str, object]:
+def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
+    """A line a finding, and behind those that follow each other what can be done about them."""
+    for hint, alike in groupby(findings, key=hint_for):
+        for finding in alike:
+            yield f"{finding.kind:<10}  {_name(finding)}: {finding.detail}{_touched(finding)}"
+        yield f"{'':<10}  {hint}"
+
+
+def as_entry(finding: Finding) -> Mapping[str, object]:
+    """A finding as JSON."""
     entry: dict[str, object] = {"kind": finding.kind, "path": finding.path, "key": finding.key, "snapshots": finding.snapshots}
     if finding.store is not None:
         entry["store"] = finding.store

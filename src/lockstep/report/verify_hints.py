@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lockstep.model.findings import Finding
 from lockstep.repository import layout
+from lockstep.repository.copies import COPIES
 from lockstep.repository.drills import DRILLS
 
 VERIFICATIONS = "verifications/"
@@ -19,6 +20,7 @@ TABLE = "Use another snapshot, or restore this one's database alone: its objects
 SEGMENT = "Run 'lockstep backup', which copies again what only this inventory records; bring it back from a copy for older snapshots."
 RECORD = "Verify again: each verification writes this record anew, and no snapshot needs it."
 DRILL = "Delete it and run 'lockstep drill' again: no snapshot needs it."
+COPY = "Run 'lockstep copy' again, which writes it anew: no snapshot needs it."
 STRANGER = "Find out who wrote to the repository: lockstep writes nothing there."
 
 
@@ -44,6 +46,8 @@ def _of_its_own(finding: Finding) -> str | None:
         return RECORD
     if finding.path.startswith(DRILLS):
         return DRILL
+    if finding.path.startswith(COPIES):
+        return COPY
     return {layout.MARKER: MARKER, layout.HEAD: HEAD}.get(finding.path)
 
 

@@ -203,7 +203,7 @@ def open_or_create(store: ObjectStore, *, now: datetime) -> tuple[Repository, bo
     try:
         return open_repository(store), False
     except RepositoryNotFound:
-        _refuse_strangers(store)
+        refuse_strangers(store)
         if store.local_file(layout.MARKER) is not None:
             store.create_bucket()
         marker = {"format": layout.FORMAT, "id": str(uuid.uuid4()), "created": now.astimezone(UTC).isoformat(timespec="seconds")}
@@ -215,7 +215,16 @@ def open_or_create(store: ObjectStore, *, now: datetime) -> tuple[Repository, bo
         return open_repository(store), True
 
 
-def _refuse_strangers(store: ObjectStore) -> None:
+def looks_used(store: ObjectStore) -> bool:
+    """True when something lies at a place that only a repository has."""
+    try:
+        return any(page for prefix in (layout.SNAPSHOTS, layout.OBJECTS, layout.INVENTORY) for page in store.list(prefix))
+    except BucketNotFound:
+        return False
+
+
+def refuse_strangers(store: ObjectStore) -> None:
+    """Raise RepositoryInvalid when other things lie at a place, so that no repository is made among them."""
     try:
         first = next(iter(store.list()), [])
     except BucketNotFound:
@@ -227,11 +236,3 @@ def _refuse_strangers(store: ObjectStore) -> None:
             f"'{store.url}' is no repository, and not empty: it holds '{stranger}'",
             hint="Name an empty place, or one that does not exist yet.",
         )
-
-
-def looks_used(store: ObjectStore) -> bool:
-    """True when something lies at a place that only a repository has."""
-    try:
-        return any(page for prefix in (layout.SNAPSHOTS, layout.OBJECTS, layout.INVENTORY) for page in store.list(prefix))
-    except BucketNotFound:
-        return False

@@ -26,16 +26,19 @@ def test_snapshots_are_a_table_under_headings() -> None:
         ROW,
         snapshot="20261123T124000Z-1a2b3c4d",
         complete=False,
-        tag="before the upgrade",
+        tag="before an upgrade",
         new=0,
         missing=1_234,
         proven=ROW.created,
         verified=ROW.created + timedelta(days=2),
+        copies=("file:///mnt/second", "s3://second"),
     )
     assert list(as_table([ROW, other])) == [
-        "snapshot                   complete  database  objects      size  new  missing  proven      verified    tag",
-        "20261122T124000Z-1a2b3c4d  yes       1.00 MiB   20,000  80.0 MiB  150        0  never       never",
-        "20261123T124000Z-1a2b3c4d  NO        1.00 MiB   20,000  80.0 MiB    0    1,234  2026-11-22  2026-11-24  before the upgrade",
+        "snapshot                   complete  database  objects      size  new  missing  proven      verified    copies  tag",
+        "20261122T124000Z-1a2b3c4d  yes       1.00 MiB   20,000  80.0 MiB  150        0  never       never       none",
+        "20261123T124000Z-1a2b3c4d  NO        1.00 MiB   20,000  80.0 MiB    0    1,234  2026-11-22  2026-11-24  2       before an upgrade",
+        "copies of 1 are in file:///mnt/second",
+        "copies of 1 are in s3://second",
     ]
 
 
@@ -48,7 +51,7 @@ def test_the_document_lists_what_the_contract_of_the_command_line_names() -> Non
     assert document == {"snapshots": [ROW], "damaged": []}
     assert asdict(ROW).keys() == {
         "snapshot", "created", "complete", "tag", "database_bytes", "referenced", "referenced_bytes", "new", "copied_bytes", "missing",
-        "proven", "verified", "verified_data",
+        "proven", "verified", "verified_data", "copies",
     }  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def test_what_was_rewritten_is_not_mended_by_another_snapshot(name: str) -> None
 
 def test_a_hint_is_a_sentence_that_begins_with_a_verb() -> None:
     for name, hint in vars(verify_hints).items():
-        if name.isupper() and not name.startswith(("DRILLS", "VERIFICATIONS")):
+        if name.isupper() and not name.startswith(("DRILLS", "VERIFICATIONS", "COPIES")):
             assert hint[0].isupper(), name
             assert hint.endswith("."), name
 
@@ -71,7 +71,7 @@ def test_what_is_sound_needs_no_hint() -> None:
 
 
 def test_each_entry_of_the_document_has_its_hint() -> None:
-    entries = [report._as_entry(each) for each in (of("objects/main/a", key="a"), of("head.json"))]
+    entries = [report.as_entry(each) for each in (of("objects/main/a", key="a"), of("head.json"))]
     assert [entry["hint"] for entry in entries] == [verify_hints.OBJECT, verify_hints.HEAD]
     assert list(entries[0]) == ["kind", "path", "key", "snapshots", "store", "detail", "hint"]
     assert "store" not in entries[1]

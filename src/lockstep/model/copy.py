@@ -1,0 +1,43 @@
+"""What a copy to another repository came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lockstep.model.findings import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class CopiedObjects:
+    """The objects that a copy moved; `already_there` are those that a stopped run had left whole."""
+
+    copied: int
+    copied_bytes: int
+    already_there: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CopyResult:
+    """A mirror of a repository, or of some of its snapshots.
+
+    `copied` snapshots came to be there, `already_there` ones were; `left_out` could not be copied, or were pruned there. `findings` are
+    what is wrong in the source (or differs in the mirror): nothing of that was copied.
+    """
+
+    repository: str
+    source: str
+    target: str
+    new: bool
+    copied: tuple[str, ...]
+    already_there: tuple[str, ...]
+    left_out: tuple[str, ...]
+    files_bytes: int
+    objects: CopiedObjects
+    findings: tuple[Finding, ...]
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing is wrong."""
+        return not self.findings

@@ -6,6 +6,8 @@ Damage that is *found* is a value (a finding), never an exception. A class here 
 
 from __future__ import annotations
 
+from typing import Literal
+
 
 class LockstepError(Exception):
     """Work could not be done.
@@ -73,6 +75,12 @@ class DatabaseFailed(LockstepError):
     kind = "database_failed"
 
 
+class TableLocked(DatabaseFailed):
+    """Somebody else kept a table for himself for too long, a migration most often."""
+
+    kind = "table_locked"
+
+
 class PermissionMissing(LockstepError):
     """A role or a key lacks a right that the work needs."""
 
@@ -103,16 +111,32 @@ class RestoreFailed(LockstepError):
     kind = "restore_failed"
 
 
+FaultKind = Literal["busy", "failed", "broken_off", "silent", "unreachable", "wrong_bytes", "not_found", "credentials"]
+"""What went wrong with a request that is worth another try: the store asked for fewer (503, 429), answered 5xx, broke the connection off,
+stayed silent, could not be connected to, gave bytes that are not what it announced, did not find what should be there,
+or refused keys that had expired."""
+
+
 class StoreUnreachable(LockstepError):
-    """An object store does not answer, or keeps failing."""
+    """An object store does not answer, or keeps failing.
+
+    `fault` says how; `silent_seconds` is how long it was waited for in vain.
+    """
 
     kind = "store_unreachable"
+    fault: FaultKind = "failed"
+
+    def __init__(self, message: str, *, hint: str, fault: FaultKind | None = None, silent_seconds: float = 0.0) -> None:
+        super().__init__(message, hint=hint)
+        self.fault = fault or self.fault
+        self.silent_seconds = silent_seconds
 
 
 class StoreBusy(StoreUnreachable):
     """An object store asks for fewer requests (503 SlowDown, 429)."""
 
     kind = "store_busy"
+    fault = "busy"
 
 
 class BucketNotFound(LockstepError):

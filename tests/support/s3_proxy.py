@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import socket
+import struct
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -16,13 +18,21 @@ from lockstep.objects.embedded import LOOPBACK
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the proxy says to a request; `cut` closes the connection before the last byte."""
+    """What the proxy says to a request; `cut` closes the connection before the last byte.
+
+    `how` is the fault on the way of it: the connection is reset before or after the headers, the body is cut short, or nothing comes any
+    more, before the headers or in the middle of the body.
+    """
 
     status: int
     headers: dict[str, str]
     body: bytes
     cut: bool = False
+    how: str = ""
 
+
+STALL_SECONDS = 600
+"""Longer than any timeout that lockstep has."""
 
 Answering = Callable[[str, str, Callable[[], Answer]], Answer]
 """Called with the method, the path without the query, and what asks the store itself."""
@@ -38,6 +48,9 @@ class S3Proxy:
     def __init__(self, endpoint_url: str) -> None:
         self.counts: Counter[str] = Counter()
         self.answering: Answering = _honest
+        self.answering_kind: Answering = _honest
+        """As `answering`, and called with LIST for a listing; only one of the two is set."""
+        self.over = threading.Event()
         self._upstream = urlsplit(endpoint_url)
         self._lock = threading.Lock()
         self._server = _Server((LOOPBACK, 0), type("Handler", (_Handler,), {"proxy": self}))
@@ -48,6 +61,7 @@ class S3Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.over.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -87,11 +101,25 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         parts = urlsplit(self.path)
-        self.proxy.count(_kind(self.command, parts.path, parts.query))
+        kind = _kind(self.command, parts.path, parts.query)
+        self.proxy.count(kind)
         headers = dict(self.headers.items())
-        self._send(self.proxy.answering(self.command, unquote(parts.path), lambda: self.proxy.ask(self.command, self.path, headers, body)))
+
+        def ask() -> Answer:
+            return self.proxy.ask(self.command, self.path, headers, body)
+
+        if self.proxy.answering_kind is not _honest:
+            self._send(self.proxy.answering_kind(kind, unquote(parts.path), ask))
+        else:
+            self._send(self.proxy.answering(self.command, unquote(parts.path), ask))
 
     def _send(self, answer: Answer) -> None:
+        if answer.how == "reset_before_headers":
+            self._reset()
+            return
+        if answer.how == "stall":
+            self._stall()
+            return
         self.send_response_only(answer.status)
         for name, value in answer.headers.items():
             if name.lower() not in {"transfer-encoding", "connection", "content-length"}:
@@ -99,9 +127,27 @@ class _Handler(BaseHTTPRequestHandler):
         length = str(len(answer.body)) if self.command != "HEAD" else answer.headers.get("Content-Length", "0")
         self.send_header("Content-Length", length)
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(answer.body[: len(answer.body) // 2] if answer.cut else answer.body)
-        self.close_connection = answer.cut
+        cut = answer.cut or answer.how in {"cut_body", "stall_in_body"}
+        if answer.how == "reset_after_headers":
+            self._reset()
+        elif self.command != "HEAD":
+            self.wfile.write(answer.body[: len(answer.body) // 2] if cut else answer.body)
+        if answer.how == "stall_in_body":
+            self._stall()
+        self.close_connection = self.close_connection or cut
+
+    def _reset(self) -> None:
+        """End the connection so that the other side is told of an error, not of an end."""
+        self.wfile.flush()
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        self.close_connection = True
+
+    def _stall(self) -> None:
+        """Say nothing until the test is over; the connection stays open."""
+        self.wfile.flush()
+        self.proxy.over.wait(STALL_SECONDS)
+        self.close_connection = True
 
 
 class _Server(ThreadingHTTPServer):

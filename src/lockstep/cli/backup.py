@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import typer
@@ -31,6 +32,13 @@ FailFast = Annotated[
     bool, typer.Option("--fail-fast/--keep-going", help="On the first missing object end without a snapshot, or back up all the rest.")
 ]
 Tag = Annotated[str | None, typer.Option("--tag", metavar="TEXT", show_default=False, help="A word to know the snapshot by.")]
+LockTimeout = Annotated[
+    int | None,
+    typer.Option(
+        "--lock-timeout", min=1, metavar="SECONDS", show_default=False,
+        help="How long to wait for a table that somebody else has locked. Default: 60.",
+    ),
+]  # fmt: skip
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
 
 
@@ -46,6 +54,7 @@ def run_backup(
     fail_fast: FailFast = False,
     tag: Tag = None,
     temp_dir: TempDir = None,
+    lock_timeout: LockTimeout = None,
     dry_run: DryRun = False,
 ) -> Result:
     """Record the deployment as it is now, as one new snapshot in the repository."""
@@ -60,6 +69,8 @@ def run_backup(
         temporary=temp_dir,
     )
     opened, place = open_deployment(deployment), open_repository_store(repository, encryption)
+    if lock_timeout is not None:
+        opened = replace(opened, database=replace(opened.database, lock_timeout_seconds=lock_timeout))
     if dry_run:
         plan = plan_backup(opened, place, options=options)
         return Result(report.plan_as_document(plan), report.plan_as_text(plan))

@@ -31,6 +31,7 @@ STATUS: Mapping[type[errors.LockstepError], ExitStatus] = {
     errors.SnapshotNotFound: ExitStatus.FAILED,
     errors.DatabaseUnreachable: ExitStatus.FAILED,
     errors.DatabaseFailed: ExitStatus.FAILED,
+    errors.TableLocked: ExitStatus.FAILED,
     errors.PermissionMissing: ExitStatus.FAILED,
     errors.ClientToolFailed: ExitStatus.FAILED,
     errors.ProfileInvalid: ExitStatus.FAILED,

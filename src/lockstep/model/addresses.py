@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 class DatabaseAddress:
     """A libpq connection string (URI or key=value; may be empty: then `PG*` variables, service and passfile decide).
 
-    `client_programs` is a directory that holds pg_dump, pg_restore and psql, when the operator insists on one.
+    `client_programs` is a directory that holds pg_dump, pg_restore and psql, when the operator insists on one. `lock_timeout_seconds` is
+    how long a session waits for a table that somebody else has locked; in the meantime it keeps others waiting behind it.
     """
 
     conninfo: str = field(default="", repr=False)
     client_programs: str | None = None
+    lock_timeout_seconds: int = 60
 
 
 @dataclass(frozen=True, slots=True)

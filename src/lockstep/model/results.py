@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from lockstep.model.database import DumpFormat
@@ -60,7 +60,11 @@ class MissingGroup:
 
 @dataclass(frozen=True, slots=True)
 class BackupResult:
-    """One new snapshot. `peak_rss` is in bytes; `degraded` says what was wrong with nodes of a RAID and the others made up for."""
+    """One new snapshot. `peak_rss` is in bytes.
+
+    `faults` counts the requests that failed and were sent again, by kind; `degraded` says what was wrong with nodes of a RAID and the
+    others made up for.
+    """
 
     snapshot: str
     complete: bool
@@ -75,6 +79,7 @@ class BackupResult:
     missing_sample: tuple[str, ...] = ()
     missing_groups: tuple[MissingGroup, ...] = ()
     degraded: tuple[str, ...] = ()
+    faults: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +146,16 @@ class RestoredObjects:
 
 @dataclass(frozen=True, slots=True)
 class RestoreResult:
-    """A snapshot that was brought back; a side that was not asked for is None."""
+    """A snapshot that was brought back; a side that was not asked for is None. `faults` as in `BackupResult`."""
 
     snapshot: str
     database: RestoredDatabase | None
     objects: RestoredObjects | None
     consistent: bool
     seconds: float
+    requests: Requests = Requests()
+    repository_requests: Requests = Requests()
+    faults: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,10 +37,13 @@ class BucketSettings:
     """Questions to one bucket. Errors: as of every ObjectStore."""
 
     def __init__(self, settings: S3Settings, credentials: Credentials) -> None:
-        from lockstep.objects import second_road
+        from lockstep.objects.second_client import connect
+        from lockstep.objects.second_road import SecondRoad
 
-        client = second_road.connect(settings, credentials)
-        self._road = second_road.SecondRoad(client, settings=settings, requests=RequestCounter())
+        def connected(seconds: int) -> Any:
+            return connect(settings, credentials, silent_seconds=seconds)
+
+        self._road = SecondRoad(connected, settings=settings, requests=RequestCounter(), renew=credentials.renew)
         self.endpoint = settings.endpoint_url
         self.prefix = settings.url.prefix
         """What stands before every key of the store; lifecycle rules speak of full keys."""

@@ -14,9 +14,12 @@ import os
 import stat
 import threading
 from collections.abc import Callable
+from typing import IO
 
 from lockstep.errors import DiskFailed, KeyRefused, ObjectNotFound, PermissionMissing
 from lockstep.model.findings import Fault, decide_fault
+from lockstep.objects.doubt import Doubt
+from lockstep.objects.known import known, read_known
 from lockstep.objects.store import ObjectStore
 
 BLOCK = 1 << 20
@@ -39,11 +42,18 @@ class Checker:
     def look(self, path: str, size: int, sha256: str) -> Fault | None:
         """Hold a file's size against the recorded one without reading it."""
         return self._told(
-            lambda: decide_fault(size=self._store.head(path)[0].size, sha256=None, expected_size=size, expected_sha256=sha256)
+            lambda: decide_fault(
+                size=known(self._store, path, lambda: self._store.head(path))[0].size,
+                sha256=None,
+                expected_size=size,
+                expected_sha256=sha256,
+            )
         )
 
-    def read(self, path: str, size: int, sha256: str, *, sink: Callable[[bytes], object] | None = None) -> Fault | None:
-        """Read a file and hold it against the recorded size and checksum; `sink` is given its bytes. One of another size is not read.
+    def read(self, path: str, size: int, sha256: str, *, sink: IO[bytes] | None = None) -> Fault | None:
+        """Read a file and hold it against the recorded size and checksum. One of another size is not read.
+
+        `sink` is a file that holds its bytes afterwards.
 
         Raises StoreUnreachable, which is worth another try.
         """
@@ -51,18 +61,31 @@ class Checker:
             return self._told(lambda: self._read_local(path, size, sha256))
         return self._told(lambda: self._read_any(path, size, sha256, sink))
 
-    def _read_any(self, path: str, size: int, sha256: str, sink: Callable[[bytes], object] | None) -> Fault | None:
-        body = self._store.read(path)
+    def _read_any(self, path: str, size: int, sha256: str, sink: IO[bytes] | None) -> Fault | None:
+        """Bytes that are wrong are read again where that can be: what a network flips says nothing about what lies there."""
+        doubt = Doubt()
+        while True:
+            fault, digest = self._read_once(path, size, sha256, sink)
+            if fault is None or not digest or doubt.is_settled(digest):
+                return fault
+            self._store.requests.add_fault("wrong_bytes", f"the bytes of '{path}' are not those that were recorded")
+
+    def _read_once(self, path: str, size: int, sha256: str, sink: IO[bytes] | None) -> tuple[Fault | None, str]:
+        if sink is not None:
+            sink.seek(0)
+            sink.truncate()
+        body = read_known(self._store, path)
         wrong = decide_fault(size=body.info.size, sha256=None, expected_size=size, expected_sha256=sha256)
         if wrong is not None:
-            return wrong
+            return wrong, ""
         hashing, received = hashlib.sha256(), 0
         for chunk in body.chunks(BLOCK):
             hashing.update(chunk)
             received += len(chunk)
             if sink is not None:
-                sink(chunk)
-        return decide_fault(size=received, sha256=hashing.hexdigest(), expected_size=size, expected_sha256=sha256)
+                sink.write(chunk)
+        digest = hashing.hexdigest()
+        return decide_fault(size=received, sha256=digest, expected_size=size, expected_sha256=sha256), digest
 
     def _read_local(self, path: str, size: int, sha256: str) -> Fault | None:
         try:

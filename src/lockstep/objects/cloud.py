@@ -50,7 +50,7 @@ class CloudObjectStore:
     def __init__(self, client: Any, url: BucketUrl, *, endpoint: str) -> None:
         self._url = url
         self._place = Place(str(url), url.bucket, endpoint)
-        self._road = FastRoad(client, prefix=url.prefix, place=self._place)
+        self._road = FastRoad(lambda _: client, prefix=url.prefix, place=self._place)
         self._requests = RequestCounter()
 
     @property

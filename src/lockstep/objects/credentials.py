@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from lockstep.errors import ConfigurationError, PermissionMissing
+from lockstep.errors import ConfigurationError, LockstepError, PermissionMissing
 from lockstep.model.addresses import StoreAddress
 
 CHAIN_LIFETIME = timedelta(minutes=10)
 """How long keys of the chain count as good. Asked for keys, botocore renews those that have less than 10 minutes left, so what
 it gives is good for at least that long; obstore asks again 5 minutes before the end."""
+
+
+RENEWAL_SECONDS = 60.0
+"""How often the chain is asked again after a refusal, and how long keys count as new: a request takes less, a body is not refused."""
 
 
 class Credentials(Protocol):
@@ -24,6 +30,9 @@ class Credentials(Protocol):
 
     def boto_session(self) -> Any:
         """A boto3 session that signs with these keys."""
+
+    def renew(self) -> bool:
+        """Ask for other keys after some were refused; True when there are others by now, False when it is no use to try again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +66,50 @@ class StaticKeys:
         core.set_credentials(self.access_key_id, self.secret_access_key, self.session_token)
         return Session(botocore_session=core)
 
+    def renew(self) -> bool:
+        """Never: nobody can be asked."""
+        return False
+
 
 class ChainKeys:
     """Keys of the AWS SDK's chain: profiles, SSO, web identity, container, instance; renewed by botocore."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._lock = clock, threading.Lock()
+        self._asked_at = self._renewed_at = -RENEWAL_SECONDS
+        self._session, self._credentials = self._ask()
+        self._given = self._credentials.get_frozen_credentials()
+
+    def renew(self) -> bool:
+        """Ask the whole chain again, as a new process would: a program is run, a file is read, a service is called.
+
+        Requests that were under way when the keys changed are refused a little later: for a minute they count as renewed too.
+        """
+        with self._lock:
+            if self._clock() - self._renewed_at < RENEWAL_SECONDS:
+                return True
+            if self._clock() - self._asked_at < RENEWAL_SECONDS:
+                return False
+            self._asked_at = self._clock()
+            try:
+                session, credentials = self._ask()
+                given = credentials.get_frozen_credentials()
+            except LockstepError:
+                return False  # what was refused says more
+            if given == self._given:
+                return False
+            self._session, self._credentials, self._given, self._renewed_at = session, credentials, given, self._clock()
+            return True
+
+    def _ask(self) -> tuple[Any, Any]:
         from boto3.session import Session
         from botocore.exceptions import BotoCoreError, ProfileNotFound
 
         try:
-            self._session = Session()
-            self._credentials = self._session.get_credentials()
+            session = Session()
+            credentials = session.get_credentials()
+            if credentials is not None:
+                credentials.get_frozen_credentials()
         except ProfileNotFound as error:
             raise ConfigurationError(
                 f"the AWS profile {os.environ.get('AWS_PROFILE', '')!r} does not exist",
@@ -77,18 +119,19 @@ class ChainKeys:
             raise PermissionMissing(
                 f"the S3 credentials cannot be had ({type(error).__name__})", hint="Sign in again, or give keys."
             ) from error
-        if self._credentials is None:
+        if credentials is None:
             raise PermissionMissing(
                 "no S3 credentials were found: neither in the settings of the store, nor in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
                 "nor in a profile of ~/.aws, nor by SSO, web identity, container or instance metadata",
                 hint="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE.",
             )
+        return session, credentials
 
     def for_obstore(self) -> Callable[[], Any]:
         """A function that asks botocore, which renews what is about to expire."""
 
         def keys() -> dict[str, Any]:
-            frozen = self._credentials.get_frozen_credentials()
+            frozen = self._given = self._credentials.get_frozen_credentials()
             return {
                 "access_key_id": frozen.access_key,
                 "secret_access_key": frozen.secret_key,

@@ -9,6 +9,7 @@ from typing import Any
 from lockstep.errors import (
     BucketNotFound,
     ConfigurationError,
+    FaultKind,
     KeyRefused,
     LockstepError,
     ObjectExists,
@@ -58,7 +59,16 @@ _BUSY_STATUS = frozenset({429, 503})
 _REDIRECTS = frozenset({301, 302, 307, 308})
 _BUCKET = frozenset({"NoSuchBucket", "InvalidBucketName"})
 _CREDENTIALS = frozenset(
-    {"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"}
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "RequestExpired",
+        "InvalidToken",
+        "TokenRefreshRequired",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "AccessDenied",
+    }
 )
 _REGION = frozenset({"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
 _KEY = frozenset(
@@ -102,10 +112,12 @@ def _about_object(failure: Failure, place: Place, key: str) -> LockstepError | N
     return None
 
 
-def unreachable(place: Place, reason: str) -> StoreUnreachable:
+def unreachable(place: Place, reason: str, *, fault: FaultKind | None = None) -> StoreUnreachable:
     """The error for a request without a whole answer; `reason` is a short phrase."""
     return StoreUnreachable(
-        f"cannot reach {place.endpoint}: {reason}", hint="Check the endpoint's address and port, the network, and that the server runs."
+        f"cannot reach {place.endpoint}: {reason}",
+        hint="Check the endpoint's address and port, the network, and that the server runs.",
+        fault=fault or _FAULTS.get(reason, "unreachable"),
     )
 
 
@@ -117,6 +129,18 @@ def object_not_found(place: Place, key: str) -> ObjectNotFound:
 def object_exists(place: Place, key: str) -> ObjectExists:
     """The error for a key under which something lies already."""
     return ObjectExists(f"an object lies under {key!r} in {place.url} already", hint="Keep it, or ask for it to be overwritten.")
+
+
+def may_be_stale(failure: Failure) -> bool:
+    """True for a refusal that other keys may not meet: expired ones, unknown ones, or a bare 403, as HEAD gives it."""
+    if failure.code in {"RequestTimeTooSkewed", "InvalidObjectState"}:
+        return False
+    return failure.status in (401, 403) or failure.code in _CREDENTIALS
+
+
+def renewed(place: Place) -> StoreUnreachable:
+    """The error for a request that was refused with keys that are replaced by now: worth another try."""
+    return StoreUnreachable(f"{place.url} refused keys that have expired", hint="Renew the session token.", fault="credentials")
 
 
 def is_unsupported(error: LockstepError) -> bool:
@@ -154,6 +178,9 @@ def _answer(failure: Failure) -> str:
     return " ".join(part for part in (str(failure.status or ""), failure.code) if part) or "no status"
 
 
+_SILENT, _BROKEN_OFF = "no answer in time", "the connection broke off"
+_FAULTS: dict[str, FaultKind] = {_SILENT: "silent", _BROKEN_OFF: "broken_off"}
+
 # What the programs' texts say of a connection; the first that is found decides.
 _REASONS = (
     ("dns error", "unknown host"),
@@ -170,21 +197,21 @@ _REASONS = (
     ("InvalidContentType", "it does not speak TLS (is it http://?)"),
     ("WRONG_VERSION_NUMBER", "it does not speak TLS (is it http://?)"),
     ("SSL", "TLS failure"),
-    ("TimedOut", "no answer in time"),
-    ("timed out", "no answer in time"),
+    ("TimedOut", _SILENT),
+    ("timed out", _SILENT),
     ("HostUnreachable", "no route to the host"),
     ("No route to host", "no route to the host"),
     ("NetworkUnreachable", "the network is down"),
     ("Network is unreachable", "the network is down"),
-    ("IncompleteMessage", "the connection broke off"),
-    ("IncompleteBody", "the connection broke off"),
-    ("IncompleteRead", "the connection broke off"),
-    ("UnexpectedEof", "the connection broke off"),
-    ("ConnectionReset", "the connection broke off"),
-    ("BrokenPipe", "the connection broke off"),
-    ("Connection aborted", "the connection broke off"),
-    ("Connection broken", "the connection broke off"),
-    ("Connection was closed", "the connection broke off"),
+    ("IncompleteMessage", _BROKEN_OFF),
+    ("IncompleteBody", _BROKEN_OFF),
+    ("IncompleteRead", _BROKEN_OFF),
+    ("UnexpectedEof", _BROKEN_OFF),
+    ("ConnectionReset", _BROKEN_OFF),
+    ("BrokenPipe", _BROKEN_OFF),
+    ("Connection aborted", _BROKEN_OFF),
+    ("Connection broken", _BROKEN_OFF),
+    ("Connection was closed", _BROKEN_OFF),
     ("Parse(", "it does not speak HTTP"),
     ("BadStatusLine", "it does not speak HTTP"),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import obstore
@@ -15,17 +15,18 @@ from lockstep.objects import attributes as spelling
 from lockstep.objects import failures
 from lockstep.objects.failures import Place
 from lockstep.objects.limits import HTTP
+from lockstep.objects.silence import Silence
 
 FAILURES = (BaseError, OSError, ValueError)
 """What obstore raises: its own errors, FileNotFoundError for a missing object, ValueError for a path it cannot take."""
 
 
-def client_options(*, certificates: str | None = None) -> dict[str, Any]:
+def client_options(*, certificates: str | None = None, silent_seconds: int = HTTP.read_timeout_seconds) -> dict[str, Any]:
     """How obstore's HTTP client is to behave. What the environment says of it (`AWS_TIMEOUT`, …) does not count."""
     options: dict[str, Any] = {
         "allow_http": True,
         "connect_timeout": f"{HTTP.connect_timeout_seconds}s",
-        "read_timeout": f"{HTTP.read_timeout_seconds}s",
+        "read_timeout": f"{silent_seconds}s",
         "timeout": f"{HTTP.total_timeout_seconds}s",
         "pool_idle_timeout": f"{HTTP.idle_seconds}s",
         "pool_max_idle_per_host": str(HTTP.idle_connections),
@@ -39,12 +40,13 @@ def client_options(*, certificates: str | None = None) -> dict[str, Any]:
 class FastBody:
     """A body that obstore reads."""
 
-    __slots__ = ("_key", "_meta", "_result", "_road")
+    __slots__ = ("_key", "_meta", "_result", "_road", "_waits")
 
-    def __init__(self, road: FastRoad, key: str, result: Any) -> None:
+    def __init__(self, road: FastRoad, key: str, result: Any, *, waits: int) -> None:
         self._road = road
         self._key = key
         self._result = result
+        self._waits = waits
         self._meta = result.meta
 
     @property
@@ -62,7 +64,7 @@ class FastBody:
         try:
             data = self._result.bytes().to_bytes()
         except FAILURES as error:
-            raise self._road.error(error, self._key) from error
+            raise self._road.error(error, self._key, waited=self._waits) from error
         if len(data) != self._meta["size"]:
             raise self._cut_short(len(data))
         return data  # type: ignore[no-any-return]
@@ -76,55 +78,76 @@ class FastBody:
                 if chunk:
                     yield bytes(chunk)
         except FAILURES as error:
-            raise self._road.error(error, self._key) from error
+            raise self._road.error(error, self._key, waited=self._waits) from error
         if received != self._meta["size"]:
             raise self._cut_short(received)
 
     def _cut_short(self, received: int) -> LockstepError:
-        return failures.unreachable(self._road.place, f"it sent {received} of {self._meta['size']} bytes of {self._key!r}")
+        reason = f"it sent {received} of {self._meta['size']} bytes of {self._key!r}"
+        return failures.unreachable(self._road.place, reason, fault="broken_off")
 
 
 class FastRoad:
     """Requests for single objects. Keys are as the caller has them; `prefix` is put before each."""
 
-    def __init__(self, client: Any, *, prefix: str, place: Place) -> None:
-        self.client = client
+    def __init__(self, connect: Callable[[int], Any], *, prefix: str, place: Place, renew: Callable[[], bool] = lambda: False) -> None:
         self.prefix = prefix
         self.place = place
+        self.silence = Silence()
+        self._connect, self._renew = connect, renew
+        self._clients: dict[int, Any] = {}
+        self._client()  # settings that are not usable show at once
+
+    @property
+    def client(self) -> Any:
+        """An obstore client."""
+        return self._client()[0]
+
+    def forget_keys(self) -> None:
+        """Sign with new keys from the next request on."""
+        self._clients = {}
 
     def read(self, key: str, version: str | None) -> FastBody:
         """Begin to read an object."""
+        client, waits = self._client()
         try:
             if version is None:
-                return FastBody(self, key, obstore.get(self.client, self.prefix + key))
-            return FastBody(self, key, obstore.get(self.client, self.prefix + key, options={"version": version}))
+                result = obstore.get(client, self.prefix + key)
+            else:
+                result = obstore.get(client, self.prefix + key, options={"version": version})
         except FAILURES as error:
-            raise self.error(error, key) from error
+            raise self.error(error, key, waited=waits) from error
+        self.silence.heard()
+        return FastBody(self, key, result, waits=waits)
 
     def head(self, key: str) -> tuple[ObjectInfo, ObjectAttributes]:
         """Ask about an object."""
+        client, waits = self._client()
         try:
-            result = obstore.get(self.client, self.prefix + key, options={"head": True})
+            result = obstore.get(client, self.prefix + key, options={"head": True})
             return as_info(key, result.meta), spelling.from_obstore(result.attributes)
         except FAILURES as error:
-            raise self.error(error, key) from error
+            raise self.error(error, key, waited=waits) from error
 
     def write(self, key: str, data: bytes, *, attributes: ObjectAttributes | None, create: bool) -> str | None:
         """Send one PUT; with `create` it is conditional."""
+        client, waits = self._client(len(data))
         mode: Any = "create" if create else "overwrite"
         wanted = spelling.as_obstore(attributes)
         try:
-            result = obstore.put(self.client, self.prefix + key, data, mode=mode, attributes=wanted, use_multipart=False)
+            result = obstore.put(client, self.prefix + key, data, mode=mode, attributes=wanted, use_multipart=False)
         except FAILURES as error:
-            raise self.error(error, key) from error
+            raise self.error(error, key, waited=waits) from error
+        self.silence.heard()
         return _unquoted(result["e_tag"])
 
     def delete(self, keys: list[str]) -> None:
         """Delete objects with one request, where the service can."""
+        client, waits = self._client()
         try:
-            obstore.delete(self.client, [self.prefix + key for key in keys])
+            obstore.delete(client, [self.prefix + key for key in keys])
         except FAILURES as error:
-            meaning = self.error(error, keys[0])
+            meaning = self.error(error, keys[0], waited=waits)
             if not isinstance(meaning, ObjectNotFound):
                 raise meaning from error
             if len(keys) > 1:  # a service without bulk deletion ends at the first key that is not there
@@ -149,14 +172,25 @@ class FastRoad:
         except FAILURES as error:
             raise self.error(error, None) from error
 
-    def error(self, error: BaseException, key: str | None) -> LockstepError:
-        """An exception of obstore in our words."""
+    def error(self, error: BaseException, key: str | None, *, waited: int = 0) -> LockstepError:
+        """An exception of obstore in our words; `waited` is how long its request might stay silent."""
         if key is not None and isinstance(error, ValueError):
             return KeyRefused(f"no request can name the key {key!r}", hint="Rename the object.")
-        meaning = failures.decide_error(failures.from_obstore(error), place=self.place, key=key)
+        failure = failures.from_obstore(error)
+        if failures.may_be_stale(failure) and self._renew():
+            return failures.renewed(self.place)
+        meaning = failures.decide_error(failure, place=self.place, key=key)
         if key is not None and isinstance(error, AlreadyExistsError) and type(meaning) is StoreUnreachable:
             return failures.object_exists(self.place, key)  # Azure says so with a 409 and a code of its own
-        return meaning
+        return self.silence.judge(meaning, waited_seconds=waited)
+
+    def _client(self, size_bytes: int = 0) -> tuple[Any, int]:
+        """A client whose requests may stay silent as long as fits, and that time in seconds."""
+        waits = self.silence.seconds(size_bytes)
+        client = self._clients.get(waits)
+        if client is None:
+            client = self._clients[waits] = self._connect(waits)
+        return client, waits
 
 
 def as_info(key: str, meta: Any) -> ObjectInfo:

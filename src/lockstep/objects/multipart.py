@@ -20,7 +20,7 @@ from lockstep.errors import LockstepError, ObjectExists, ObjectNotFound, StoreUn
 from lockstep.model.objects import ObjectAttributes, ObjectInfo, is_md5
 from lockstep.objects import attributes as spelling
 from lockstep.objects.limits import STREAM, StreamLimits
-from lockstep.objects.retry import PATIENT, RetryPolicy, retrying
+from lockstep.objects.retry import PATIENT, RetryPolicy, noting, retrying
 from lockstep.objects.second_road import SecondRoad, unquoted
 from lockstep.objects.store import RequestCounter
 
@@ -127,7 +127,7 @@ class _Upload:
             with self._road.errors(self._key):
                 return getattr(self._road.client, operation)(**self._where, **parameters)
 
-        return retrying(call, policy=self._policy, on_retry=lambda _error, _delay: self._requests.add("retried"))
+        return retrying(call, policy=self._policy, on_retry=noting(self._requests))
 
 
 def cut_parts(chunks: Iterable[bytes], limits: StreamLimits) -> Iterator[IO[bytes]]:

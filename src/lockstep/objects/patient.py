@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import builtins
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
 from lockstep.errors import ObjectExists, StoreUnreachable
-from lockstep.model.objects import ObjectAttributes, ObjectInfo
-from lockstep.objects.retry import PATIENT, RetryPolicy, retrying
+from lockstep.model.objects import ObjectAttributes, ObjectInfo, is_md5
+from lockstep.objects.limits import STREAM
+from lockstep.objects.patient_body import PatientBody
+from lockstep.objects.retry import NO_RETRY, PATIENT, Attempts, RetryPolicy, noting, retrying
 from lockstep.objects.store import Body, ObjectStore, RequestCounter
 
 T = TypeVar("T")
 
 
 class PatientStore:
-    """Another store, with the patience of `policy` for each request. A body that breaks off is the caller's to begin again."""
+    """Another store, with the patience of `policy` for each request, and for what arrives: see `PatientBody`.
+
+    What is written is held against the ETag that the store answers with, where that is an MD5: bytes that changed on the way are sent
+    again.
+    """
 
     def __init__(self, store: ObjectStore, *, policy: RetryPolicy = PATIENT) -> None:
         self._store, self._policy = store, policy
+        self._noting = noting(store.requests)
+        self._etags_are_md5 = True
 
     @property
     def url(self) -> str:
@@ -34,7 +45,11 @@ class PatientStore:
 
     def read(self, key: str, *, version: str | None = None) -> Body:
         """Begin to read."""
-        return self._patiently(partial(self._store.read, key, version=version))
+
+        def open_() -> Body:
+            return self._patiently(partial(self._store.read, key, version=version))
+
+        return PatientBody(open_(), open_, attempts=Attempts(policy=self._policy, on_retry=self._noting), requests=self.requests)
 
     def head(self, key: str) -> tuple[ObjectInfo, ObjectAttributes]:
         """Ask about an object."""
@@ -46,12 +61,18 @@ class PatientStore:
 
     def write(self, key: str, data: bytes, *, attributes: ObjectAttributes | None = None, overwrite: bool = False) -> str | None:
         """As the store. An object that exists because the answer to an earlier try was lost is no ObjectExists."""
-        tries = 0
+        tries, is_ours = 0, False
 
         def once() -> str | None:
-            nonlocal tries
+            nonlocal tries, is_ours
             tries += 1
-            return self._store.write(key, data, attributes=attributes, overwrite=overwrite)
+            etag = self._store.write(key, data, attributes=attributes, overwrite=overwrite or is_ours)
+            if self._arrived_wrong(key, data, etag):
+                is_ours = True  # what lies there now must not stay
+                raise StoreUnreachable(
+                    f"the object {key!r} did not arrive at {self.url} as it was sent", hint="Check the store.", fault="wrong_bytes"
+                )
+            return etag
 
         try:
             return self._patiently(once)
@@ -63,8 +84,15 @@ class PatientStore:
     def write_stream(
         self, key: str, chunks: Iterable[bytes], *, attributes: ObjectAttributes | None = None, overwrite: bool = False
     ) -> str | None:
-        """As the store, which sends each part again by itself: a stream cannot be begun anew."""
-        return self._store.write_stream(key, chunks, attributes=attributes, overwrite=overwrite)
+        """As the store: what fits into one request is sent again as `write` does, of a longer stream each part, which the store does."""
+        pieces = iter(chunks)
+        begin, size = [], 0
+        for piece in pieces:
+            begin.append(piece)
+            size += len(piece)
+            if size > STREAM.part_bytes:
+                return self._store.write_stream(key, chain(begin, pieces), attributes=attributes, overwrite=overwrite)
+        return self.write(key, b"".join(begin), attributes=attributes, overwrite=overwrite)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects."""
@@ -87,8 +115,8 @@ class PatientStore:
         self._patiently(self._store.create_bucket)
 
     def check_reachable(self) -> None:
-        """As the store, at once: a first look is no time for patience."""
-        self._store.check_reachable()
+        """As the store; whoever mistyped an address is told so at once."""
+        retrying(self._store.check_reachable, policy=replace(self._policy, refused=NO_RETRY.unreachable), on_retry=self._noting)
 
     def local_file(self, key: str) -> Path | None:
         """As the store."""
@@ -99,7 +127,10 @@ class PatientStore:
         return self._store.free_bytes()
 
     def _patiently(self, call: Callable[[], T]) -> T:
-        return retrying(call, policy=self._policy, on_retry=self._count)
+        return retrying(call, policy=self._policy, on_retry=self._noting)
 
-    def _count(self, error: StoreUnreachable, delay: float) -> None:  # noqa: ARG002 - what `retrying` tells
-        self.requests.add("retried")
+    def _arrived_wrong(self, key: str, data: bytes, etag: str | None) -> bool:
+        if not self._etags_are_md5 or not is_md5(etag) or hashlib.md5(data, usedforsecurity=False).hexdigest() == etag:
+            return False
+        self._etags_are_md5 = self.etag_is_md5(key)  # of an object that is encrypted with a key of KMS it is none
+        return self._etags_are_md5

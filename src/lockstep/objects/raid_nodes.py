@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from lockstep.errors import BucketNotFound, LockstepError, PermissionMissing, StoreUnreachable
 from lockstep.model.raid import RaidMode, needed_nodes
-from lockstep.objects.retry import Backoff, RetryPolicy, retrying
+from lockstep.objects.retry import Backoff, RetryPolicy, noting, retrying
 from lockstep.objects.store import ObjectStore, RequestCounter, RequestCounts
 
 T = TypeVar("T")
@@ -82,7 +82,7 @@ class RaidNodes:
         store, trouble = self.stores[number], self._troubles[number]
         policy = RetryPolicy(Backoff(1, 0, 1, 0), Backoff(1, 0, 1, 0)) if self.rests(number) else self._patience
         try:
-            answer = retrying(lambda: call(store), policy=policy, on_retry=lambda *_: store.requests.add("retried"))
+            answer = retrying(lambda: call(store), policy=policy, on_retry=noting(store.requests))
         except NODE_FAULTS as error:
             with self._lock:
                 trouble.fault, trouble.resting_until = error, time.monotonic() + REST_SECONDS

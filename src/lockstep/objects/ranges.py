@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from lockstep.errors import LockstepError
 from lockstep.model.objects import ObjectInfo
-from lockstep.objects.retry import PATIENT, RetryPolicy, retrying
+from lockstep.objects.retry import PATIENT, RetryPolicy, noting, retrying
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, in_parallel
 
@@ -81,11 +81,8 @@ def _pages(
             listing = store.list(after=last, until=wanted.until)  # a generator that raised is over
             raise
 
-    def note_retry(error: LockstepError, _: float) -> None:
-        retried.append(error)
-        store.requests.add("retried")
-
-    while (page := retrying(next_page, policy=policy, on_retry=note_retry, stop=stop)) is not None:
+    on_retry = noting(store.requests, and_then=retried.append)
+    while (page := retrying(next_page, policy=policy, on_retry=on_retry, stop=stop)) is not None:
         if page:
             last = page[-1].key
             yield page

@@ -17,54 +17,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from obstore.store import S3Store
-
-from lockstep.errors import ConfigurationError, KeyRefused, LockstepError, ObjectExists, ObjectNotFound, PermissionMissing
+from lockstep.errors import KeyRefused, LockstepError, ObjectExists, ObjectNotFound, PermissionMissing
 from lockstep.model.objects import ObjectAttributes, ObjectInfo
 from lockstep.objects import attributes as spelling
 from lockstep.objects import failures
 from lockstep.objects.addresses import S3Settings
 from lockstep.objects.bucket_head import answers_head
 from lockstep.objects.credentials import Credentials
-from lockstep.objects.fast_road import FAILURES, FastRoad, client_options
+from lockstep.objects.fast_client import connect
+from lockstep.objects.fast_road import FastRoad
 from lockstep.objects.keys import needs_second_road
 from lockstep.objects.limits import DELETE_BATCH, SHORT_BYTES, STREAM
 from lockstep.objects.store import Body, RequestCounter
 
 if TYPE_CHECKING:
     from lockstep.objects.second_road import SecondRoad
-
-
-def connect(settings: S3Settings, credentials: Credentials) -> Any:
-    """An obstore client for the bucket. Nothing is sent.
-
-    obstore reads the environment by itself, so everything that could change where a request goes, who signs it and whether is said here.
-    """
-    config: Any = {
-        "endpoint": settings.bucket_endpoint,
-        "aws_endpoint_url_s3": settings.bucket_endpoint,  # else AWS_ENDPOINT_URL_S3 of the environment wins over `endpoint`
-        "region": settings.region,
-        "virtual_hosted_style_request": settings.virtual_hosted,
-        "skip_signature": False,
-        "s3_express": False,
-        "request_payer": False,
-        "unsigned_payload": False,
-        "conditional_put": "etag",
-        "disable_tagging": True,
-    }
-    try:
-        return S3Store(
-            settings.url.bucket,
-            config=config,
-            client_options=client_options(certificates=settings.certificates),  # type: ignore[arg-type]
-            retry_config={"max_retries": 0},  # retries are ours, and counted
-            credential_provider=credentials.for_obstore(),
-        )
-    except FAILURES as error:
-        reason = str(error).partition("\n")[0]
-        raise ConfigurationError(
-            f"the settings of {settings.url} are not usable: {reason}", hint="Check the endpoint and the bucket."
-        ) from error
 
 
 class S3ObjectStore:
@@ -74,7 +41,12 @@ class S3ObjectStore:
         self._settings = settings
         self._credentials = credentials
         self._requests = RequestCounter()
-        self._fast = FastRoad(connect(settings, credentials), prefix=settings.url.prefix, place=settings.place)
+        self._fast = FastRoad(
+            lambda seconds: connect(settings, credentials, silent_seconds=seconds),
+            prefix=settings.url.prefix,
+            place=settings.place,
+            renew=self._renew,
+        )
         self._prefix_is_odd = needs_second_road(settings.url.prefix + "x")
         self._second_road: SecondRoad | None = None
         self._lock = threading.Lock()
@@ -220,12 +192,24 @@ class S3ObjectStore:
         if road is None:
             with self._lock:
                 if self._second_road is None:
-                    from lockstep.objects import second_road
+                    from lockstep.objects.second_client import connect as second_connect
+                    from lockstep.objects.second_road import SecondRoad as Road
 
-                    client = second_road.connect(self._settings, self._credentials)
-                    self._second_road = second_road.SecondRoad(client, settings=self._settings, requests=self._requests)
+                    def connect_second(seconds: int) -> Any:
+                        return second_connect(self._settings, self._credentials, silent_seconds=seconds)
+
+                    self._second_road = Road(connect_second, settings=self._settings, requests=self._requests, renew=self._renew)
                 road = self._second_road
         return road
+
+    def _renew(self) -> bool:
+        """True when the keys that were refused are replaced by now."""
+        if not self._credentials.renew():
+            return False
+        self._fast.forget_keys()
+        if self._second_road is not None:
+            self._second_road.forget_keys()
+        return True
 
     def _put(self, key: str, data: bytes, attributes: ObjectAttributes | None, *, create: bool) -> str | None:
         road = self._second() if attributes and spelling.needs_second_road(attributes) else self._road(key)

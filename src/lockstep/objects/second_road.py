@@ -12,7 +12,6 @@ from functools import partial
 from itertools import takewhile
 from typing import Any
 
-from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -28,47 +27,15 @@ from lockstep.model.objects import ObjectAttributes, ObjectInfo
 from lockstep.objects import attributes as spelling
 from lockstep.objects import failures
 from lockstep.objects.addresses import S3Settings
-from lockstep.objects.credentials import Credentials
 from lockstep.objects.failures import Place
 from lockstep.objects.keys import Span, spans_in_directory_order, spans_in_key_order
-from lockstep.objects.limits import HTTP
-from lockstep.objects.listing import is_truncated_without_token, parse_page
-from lockstep.objects.retry import retrying
+from lockstep.objects.listing import Page, is_truncated_without_token, parse_page
+from lockstep.objects.retry import noting, retrying
+from lockstep.objects.second_client import PAGE
+from lockstep.objects.silence import Silence
 from lockstep.objects.store import RequestCounter
 
 _CREDENTIAL_ERRORS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError, SSOError)
-_PAGE = "lockstep_page"
-
-
-def connect(settings: S3Settings, credentials: Credentials) -> Any:
-    """A boto3 client for the service. Nothing is sent."""
-    config = Config(
-        connect_timeout=HTTP.connect_timeout_seconds,
-        read_timeout=HTTP.read_timeout_seconds,
-        max_pool_connections=HTTP.idle_connections,
-        retries={"total_max_attempts": 1, "mode": "standard"},
-        request_checksum_calculation="when_required",  # services that are not AWS often refuse the newer checksums
-        response_checksum_validation="when_required",
-        s3={"addressing_style": "virtual" if settings.virtual_hosted else "path"},
-    )
-    client = credentials.boto_session().client(
-        "s3", endpoint_url=settings.endpoint_url, region_name=settings.region, verify=settings.ca_bundle, config=config
-    )
-    client.meta.events.register("before-parse.s3.ListObjectsV2", _take_page)
-    client.meta.events.register_last("before-parameter-build.s3", _follow_no_redirect)
-    return client
-
-
-def _follow_no_redirect(context: dict[str, Any], **_: object) -> None:
-    """Let a bucket in another region be an error, as with obstore; boto3 would look for the region, at some services without end."""
-    context.get("s3_redirect", {})["redirected"] = True
-
-
-def _take_page(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
-    """Hand the XML of a page over as it is, and let boto3 parse an empty one."""
-    if response_dict["status_code"] == 200:
-        customized_response_dict[_PAGE] = response_dict["body"]
-        response_dict["body"] = b"<ListBucketResult/>"
 
 
 class SecondBody:
@@ -101,14 +68,30 @@ class SecondBody:
 class SecondRoad:
     """Requests for single objects and for the bucket. Keys are as the caller has them; `prefix` is put before each."""
 
-    def __init__(self, client: Any, *, settings: S3Settings, requests: RequestCounter) -> None:
-        self.client = client
+    def __init__(
+        self, connect: Callable[[int], Any], *, settings: S3Settings, requests: RequestCounter, renew: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._connect, self._renew = connect, renew
+        self._clients: dict[int, Any] = {}
+        self._silence = Silence()
         self.bucket = settings.url.bucket
         self.prefix = settings.url.prefix
         self.place: Place = settings.place
         self.region = settings.region
         self._requests = requests
         self._spans: Callable[[str, str | None, str | None], tuple[Span, ...]] = spans_in_key_order
+
+    @property
+    def client(self) -> Any:
+        """A boto3 client."""
+        waits = self._silence.seconds()
+        if waits not in self._clients:
+            self._clients[waits] = self._connect(waits)
+        return self._clients[waits]
+
+    def forget_keys(self) -> None:
+        """Sign with new keys from the next request on."""
+        self._clients = {}
 
     def read(self, key: str, version: str | None) -> SecondBody:
         """Begin to read an object."""
@@ -225,13 +208,17 @@ class SecondRoad:
     def error(self, error: BaseException, key: str | None) -> LockstepError:
         """An exception of botocore in our words."""
         if isinstance(error, ClientError):
-            return failures.decide_error(failures.from_client_error(error.response), place=self.place, key=key)
+            failure = failures.from_client_error(error.response)
+            if failures.may_be_stale(failure) and self._renew():
+                return failures.renewed(self.place)
+            return failures.decide_error(failure, place=self.place, key=key)
         if isinstance(error, _CREDENTIAL_ERRORS):
             return PermissionMissing(f"the S3 credentials cannot be had ({type(error).__name__})", hint="Sign in again, or give keys.")
         if isinstance(error, (ParamValidationError, UnicodeEncodeError)):
             return KeyRefused(f"no request can name the key {key!r}", hint="Rename the object.")
         cause = getattr(error, "kwargs", {}).get("error")
-        return failures.unreachable(self.place, failures.reason_in(f"{cause or error} {type(cause or error).__name__}"))
+        meaning = failures.unreachable(self.place, failures.reason_in(f"{cause or error} {type(cause or error).__name__}"))
+        return self._silence.judge(meaning, waited_seconds=self._silence.seconds())
 
     @contextmanager
     def errors(self, key: str | None) -> Iterator[None]:
@@ -240,30 +227,31 @@ class SecondRoad:
             yield
         except (BotoCoreError, ClientError, UnicodeEncodeError, OSError) as error:
             raise self.error(error, key) from error
+        self._silence.heard()
 
     def _span(self, prefix: str, span: Span) -> Iterator[list[ObjectInfo]]:
         where = {} if span.start_after is None else {"StartAfter": span.start_after}
         while True:
             # Patience belongs here: only the token goes on where a failed page was, since not every service lists in the order of keys.
-            answer = retrying(partial(self._ask_for_page, prefix, where), on_retry=lambda *_: self._requests.add("retried"))
+            answer, page = retrying(partial(self._ask_for_page, prefix, where), on_retry=noting(self._requests))
             if "seaweedfs" in answer["ResponseMetadata"].get("HTTPHeaders", {}).get("server", "").lower():
                 self._spans = spans_in_directory_order
-            try:
-                page = parse_page(answer[_PAGE])
-            except (ValueError, KeyError) as error:
-                raise failures.unreachable(self.place, "it does not answer with a listing") from error
             yield page.objects
-            if page.token is None and not (page.objects and is_truncated_without_token(answer[_PAGE])):
+            if page.token is None and not (page.objects and is_truncated_without_token(answer[PAGE])):
                 return
             following = {"StartAfter": page.objects[-1].key} if page.token is None else {"ContinuationToken": page.token}
             if following == where:
                 raise StoreUnreachable(f"the listing of {self.place.url} does not advance", hint="Look at the server's log.")
             where = following
 
-    def _ask_for_page(self, prefix: str, where: dict[str, str]) -> dict[str, Any]:
+    def _ask_for_page(self, prefix: str, where: dict[str, str]) -> tuple[dict[str, Any], Page]:
         self._requests.add("list")
         with self.errors(None):
-            return self.client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, EncodingType="url", **where)  # type: ignore[no-any-return]
+            answer = self.client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, EncodingType="url", **where)
+        try:
+            return answer, parse_page(answer[PAGE])
+        except (ValueError, KeyError) as error:
+            raise failures.unreachable(self.place, "it does not answer with a listing", fault="failed") from error
 
     def _note_order(self, objects: list[ObjectInfo], previous: str) -> str:
         """The last key of a page; notes when the service does not list in the order of the keys' bytes."""

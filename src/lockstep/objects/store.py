@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import builtins
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
+from lockstep.errors import FaultKind
 from lockstep.model.objects import ObjectAttributes, ObjectInfo
 
 
@@ -24,22 +26,53 @@ class RequestCounts:
     retried: int = 0
 
 
+FaultHeard: TypeAlias = Callable[[FaultKind, str], None]
+"""Told of each fault: its kind, and a sentence about it. Called from many threads."""
+
+
 class RequestCounter:
-    """Counts requests from many threads."""
+    """Counts requests and faults from many threads, and tells of each fault whoever asked to hear of it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: dict[str, int] = {}
+        self._faults: dict[FaultKind, int] = {}
+        self._heard: list[FaultHeard] = []
 
     def add(self, kind: str, count: int = 1) -> None:
         """Count `count` requests of a kind (a field of `RequestCounts`)."""
         with self._lock:
             self._counts[kind] = self._counts.get(kind, 0) + count
 
+    def add_fault(self, fault: FaultKind, message: str) -> None:
+        """Count a request that is sent again, and why."""
+        with self._lock:
+            self._counts["retried"] = self._counts.get("retried", 0) + 1
+            self._faults[fault] = self._faults.get(fault, 0) + 1
+            heard = list(self._heard)
+        for tell in heard:
+            tell(fault, message)
+
     def counts(self) -> RequestCounts:
         """The requests so far."""
         with self._lock:
             return RequestCounts(**self._counts)
+
+    def faults(self) -> dict[FaultKind, int]:
+        """The faults so far, by kind; each is a request that was sent again."""
+        with self._lock:
+            return dict(self._faults)
+
+    @contextmanager
+    def heard_by(self, tell: FaultHeard) -> Iterator[None]:
+        """Tell of each fault for the length of the block."""
+        with self._lock:
+            self._heard.append(tell)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._heard.remove(tell)
 
 
 class Body(Protocol):

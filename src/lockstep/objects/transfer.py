@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeAlias, TypeVar
 
+from lockstep.errors import StoreBusy, StoreUnreachable
 from lockstep.model.pacing import Pace, PaceLimits, decide_pace
 
 LOOK_SECONDS = 1.0
@@ -94,6 +95,11 @@ class Pacer:
     def slow_down(self) -> None:
         """A store asked for fewer requests."""
         self._busy.set()
+
+    def note(self, error: StoreUnreachable) -> None:
+        """A request failed: so much the slower, when a store asked for that."""
+        if isinstance(error, StoreBusy):
+            self.slow_down()
 
     def count(self, done: int) -> None:
         """So much more is done. Only the consumer of the results calls this."""

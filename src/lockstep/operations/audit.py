@@ -33,6 +33,8 @@ from lockstep.operations.audit_lists import check_places, finding_as_row, orphan
 from lockstep.operations.audit_nodes import NodeAuditor
 from lockstep.operations.audit_places import Asker, Explained, explain_findings
 from lockstep.operations.counting import as_requests, peak_rss_bytes
+from lockstep.operations.preconditions import look_at
+from lockstep.operations.telling import telling
 from lockstep.operations.work import work_directory
 from lockstep.postgres.connection import Database, open_database
 from lockstep.postgres.frozen import FrozenView
@@ -80,9 +82,12 @@ def audit(
     options, stop = options or AuditOptions(), stop or Stop()
     check_places(options.list_missing, options.list_orphans, options.list_nodes)
     began, started = time.monotonic(), datetime.now(UTC)
-    with work_directory(options.temporary) as work, open_database(deployment.database) as database:
-        for store in deployment.stores.values():
-            store.check_reachable()
+    with (
+        telling(deployment.stores.values(), listener),
+        work_directory(options.temporary) as work,
+        open_database(deployment.database) as database,
+    ):
+        look_at(deployment.stores.values())
         tables = Tables(work)
         try:
             nodes = NodeAuditor(deployment, tables, options.limits, listener, stop)

@@ -9,9 +9,9 @@ from functools import partial
 from itertools import chain
 
 from lockstep.deployment.deployment import BoundProfile, Deployment, Describes, Rows, explain
-from lockstep.errors import ObjectDamaged, ObjectNotFound, StoreBusy, StoreUnreachable
+from lockstep.errors import ObjectDamaged, ObjectNotFound
 from lockstep.model.audit import AuditFinding, Group
-from lockstep.objects.retry import PATIENT, retrying
+from lockstep.objects.retry import PATIENT, noting, retrying
 from lockstep.objects.transfer import Pacer, Stop, TransferLimits, in_parallel
 from lockstep.progress import Listener, Note, StageAdvanced, StageEnded, StageStarted
 from lockstep.tables import audits
@@ -82,7 +82,8 @@ class Asker:
         name, key, _ = suspect
         store = self.deployment.stores[name]
         try:
-            info, _ = retrying(partial(store.head, key), policy=PATIENT, on_retry=partial(self._retried, pacer, name), stop=self.stop)
+            on_retry = noting(store.requests, and_then=pacer.note)
+            info, _ = retrying(partial(store.head, key), policy=PATIENT, on_retry=on_retry, stop=self.stop)
         except ObjectNotFound:
             return name, key, None
         except ObjectDamaged:  # a RAID's nodes hold something that is not one object
@@ -95,17 +96,11 @@ class Asker:
 
         def newest(finding: AuditFinding) -> tuple[str, str | None]:
             ask = partial(store.list_versions, finding.key)
-            versions = retrying(ask, policy=PATIENT, on_retry=partial(self._retried, pacer, finding.store), stop=self.stop)
+            versions = retrying(ask, policy=PATIENT, on_retry=noting(store.requests, and_then=pacer.note), stop=self.stop)
             return finding.key, next((version for version, info in versions if _fits(finding, info.size)), None)
 
         found = chain.from_iterable(in_parallel(batch, newest, threads=pacer, stop=self.stop))
         return {key: version for key, version in found if version is not None}
-
-    def _retried(self, pacer: Pacer, store: str, error: StoreUnreachable, delay: float) -> None:
-        self.deployment.stores[store].requests.add("retried")
-        if isinstance(error, StoreBusy):
-            pacer.slow_down()
-        self.listener(Note(f"{error.message}; trying again in {delay:.1f} s", level="debug"))
 
 
 @dataclass(frozen=True, slots=True)

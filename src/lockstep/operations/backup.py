@@ -22,12 +22,15 @@ from lockstep.operations.copying import STAGE, Copied, Copier
 from lockstep.operations.counting import as_requests, peak_rss_bytes, told_degraded
 from lockstep.operations.dumping import Dumped, save_dump
 from lockstep.operations.missing import Recovered, ask_again, group_missing
-from lockstep.operations.preconditions import refuse_plain, refuse_unreadable
+from lockstep.operations.preconditions import look_at, refuse_plain, refuse_unreadable
 from lockstep.operations.recording import save_missing, save_references
+from lockstep.operations.telling import faults_of, telling
 from lockstep.operations.together import Together
 from lockstep.operations.work import work_directory
+from lockstep.postgres.blockers import naming_blockers
 from lockstep.postgres.connection import Database, open_database
 from lockstep.postgres.frozen import FrozenView
+from lockstep.postgres.holding import HeldTables
 from lockstep.postgres.programs import Programs, find_programs
 from lockstep.progress import SILENT, Listener, Note, StageEnded, StageStarted
 from lockstep.repository.draft import Draft, reclaim
@@ -62,10 +65,15 @@ def backup(
     """
     options, stop = options or BackupOptions(), stop or Stop()
     started = time.monotonic()
-    with work_directory(options.temporary) as work, open_database(deployment.database) as database:
+    stores = (*deployment.stores.values(), repository_store)
+    with (
+        telling(stores, listener),
+        naming_blockers(deployment.database),
+        work_directory(options.temporary) as work,
+        open_database(deployment.database) as database,
+    ):
         refuse_unreadable(database)
-        for store in deployment.stores.values():
-            store.check_reachable()
+        look_at(deployment.stores.values())
         with database.frozen() as view:  # whatever is wrong with the profile shows before anything is written
             bound = bind_profile(deployment, view)
         facts, programs = database.facts(), find_programs(deployment.database, database.server_major)
@@ -113,10 +121,11 @@ class _Run:
         self._catch_up()
         with ExitStack() as undo:
             with Together(self.stop) as work:
-                with self.database.frozen() as view:  # one moment for the dump and for the references
+                # Tables first, then the moment: what is frozen must be what the dump finds.
+                with self.database.still() as still, self.database.frozen() as view:  # one moment for the dump and for the references
                     draft = undo.enter_context(Draft(self.repository, self._name(view.at), self.lock))
                     copier = self._copier(draft.snapshot)
-                    dumping = work.start(lambda: self._dump(draft, view), name="dump")
+                    dumping = work.start(lambda: self._dump(draft, view, still), name="dump")
                     named, new = self._plan(view)
                     copying = work.start(
                         lambda: self._copy(copier, new), name="objects"
@@ -176,9 +185,10 @@ class _Run:
                 f"the references name the store '{unknown[0]}', which the deployment does not have", hint=f"Add --bucket {unknown[0]}=URL."
             )
 
-    def _dump(self, draft: Draft, view: FrozenView) -> Dumped:
+    def _dump(self, draft: Draft, view: FrozenView, still: HeldTables) -> Dumped:
         # In a session of its own on the same moment: the first one copies the references out meanwhile.
         with view.sibling() as sibling:
+            still.hand_over(sibling.connection)
             return save_dump(
                 draft,
                 sibling,
@@ -275,4 +285,5 @@ class _Run:
             missing_sample=tuple(each.key for each in lacking[:MISSING_SHOWN]),
             missing_groups=groups,
             degraded=told_degraded(self.deployment, self.listener),
+            faults=faults_of([*self.deployment.stores.values(), self.repository.store]),
         )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from lockstep.errors import KeyRefused, MissingObjects, ObjectDamaged, ObjectNotFound, StoreBusy, StoreUnreachable
+from lockstep.errors import KeyRefused, MissingObjects, ObjectDamaged, ObjectNotFound
 from lockstep.model.inventory import InventoryEntry, MissingObject, Wanted, WhyMissing
+from lockstep.objects.doubt import Doubt
 from lockstep.objects.raid import read_expected, weight_in_memory
-from lockstep.objects.retry import PATIENT, retrying
+from lockstep.objects.retry import PATIENT, noting, retrying
 from lockstep.objects.store import Body, ObjectStore
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits, in_parallel
-from lockstep.progress import Listener, Note, StageAdvanced
+from lockstep.progress import Listener, StageAdvanced
 from lockstep.repository.journal import Journal
 from lockstep.repository.pool import WrongBytes, save_object
 from lockstep.repository.repository import Repository
@@ -19,10 +20,6 @@ from lockstep.tables import plans
 from lockstep.tables.engine import Tables
 
 STAGE = "objects"
-
-TRIES_OF_WRONG_BYTES = 3
-"""How often an object is read whose bytes are not what the store announced, before that counts as a finding: a flipped bit on the way
-heals, one on the store's disk does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +85,7 @@ class Copier:
                 return self._missing(wanted, wrong.why)
 
     def _fetched(self, wanted: Wanted, pacer: Pacer) -> InventoryEntry:
-        attempt = 1
+        doubt = Doubt()
         while True:
             try:
                 return self._with_retries(wanted, pacer)
@@ -99,10 +96,11 @@ class Copier:
             except WrongBytes as wrong:
                 if self._learns_other_etags(wanted, wrong):
                     continue
-                if attempt == TRIES_OF_WRONG_BYTES or wrong.why == "wrong_size":
+                if wrong.why == "wrong_size" or doubt.is_settled(wrong.sha256):
                     raise
-                attempt += 1
-                self.stores[wanted.store].requests.add("retried")
+                self.stores[wanted.store].requests.add_fault(
+                    "wrong_bytes", f"the bytes of the object {wanted.key!r} are not what the store announced"
+                )
 
     def _learns_other_etags(self, wanted: Wanted, wrong: WrongBytes) -> bool:
         """True once a store: when it turns out that its ETags are no MD5; from then on length and TLS must do."""
@@ -121,12 +119,7 @@ class Copier:
             body = self._opened(store, wanted)
             return save_object(self.repository.store, wanted, body, limits=self.limits, work=self.tables.directory, etag_is_md5=trusted)
 
-        def on_retry(error: StoreUnreachable, delay: float) -> None:
-            store.requests.add("retried")
-            if isinstance(error, StoreBusy):
-                pacer.slow_down()
-            self.listener(Note(f"{error.message}; trying again in {delay:.1f} s", level="debug"))
-
+        on_retry = noting(store.requests, and_then=pacer.note)
         return retrying(once, policy=PATIENT, on_retry=on_retry, stop=self.stop)
 
     def _opened(self, store: ObjectStore, wanted: Wanted) -> Body:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import resource
 import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
 
 from lockstep.deployment.deployment import Deployment
 from lockstep.model.results import Requests
@@ -22,6 +25,14 @@ def told_degraded(deployment: Deployment, listener: Listener) -> tuple[str, ...]
     for sentence in sentences:
         listener(Note(sentence, level="warning"))
     return sentences
+
+
+def sum_of(counts: Iterable[RequestCounts]) -> RequestCounts:
+    """All counts together."""
+    total: Counter[str] = Counter()
+    for each in counts:
+        total.update(asdict(each))
+    return RequestCounts(**total)
 
 
 def peak_rss_bytes() -> int:

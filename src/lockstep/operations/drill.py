@@ -22,6 +22,7 @@ from lockstep.operations.drill_book import DrillBook
 from lockstep.operations.drill_database import DatabaseDrill
 from lockstep.operations.drill_objects import ObjectsDrill
 from lockstep.operations.drill_server import drill_server
+from lockstep.operations.telling import telling
 from lockstep.operations.work import work_directory
 from lockstep.progress import SILENT, Listener, Note
 from lockstep.repository.drills import save_drill
@@ -62,7 +63,7 @@ def drill(
     options, stop = options or DrillOptions(), stop or threading.Event()
     started, began = datetime.now(UTC), time.monotonic()
     repository, book = open_repository(repository_store), DrillBook(listener)
-    with work_directory(options.temporary) as directory:
+    with telling([repository_store], listener), work_directory(options.temporary) as directory:
         tables = Tables(directory)
         try:
             seed = secrets.randbits(62)  # another sample every time

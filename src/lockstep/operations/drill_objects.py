@@ -6,11 +6,11 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 
-from lockstep.errors import RepositoryInvalid, StoreBusy, StoreUnreachable
+from lockstep.errors import RepositoryInvalid
 from lockstep.model.drill import Amounts, decide_share, reckon_seconds
 from lockstep.model.inventory import InventoryEntry
 from lockstep.objects.checksums import Checker
-from lockstep.objects.retry import PATIENT, retrying
+from lockstep.objects.retry import PATIENT, noting, retrying
 from lockstep.objects.transfer import Pacer, Stop, TransferLimits, in_parallel
 from lockstep.operations.browse import load_references
 from lockstep.operations.drill_book import DrillBook, Finding, counted
@@ -106,10 +106,7 @@ class ObjectsDrill:
         """Keys that are wrong, and why."""
         checker, pacer = Checker(self.repository.store), Pacer(self.limits)
 
-        def on_retry(error: StoreUnreachable, _delay: float) -> None:
-            self.repository.store.requests.add("retried")
-            if isinstance(error, StoreBusy):
-                pacer.slow_down()
+        on_retry = noting(self.repository.store.requests, and_then=pacer.note)
 
         def check(entry: InventoryEntry) -> tuple[InventoryEntry, str | None]:
             try:

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from lockstep.errors import KeyRefused, StoreBusy, StoreUnreachable
+from lockstep.errors import KeyRefused
 from lockstep.model.export import ExportedObjects
 from lockstep.model.inventory import InventoryEntry, MissingObject
 from lockstep.model.keys import can_be_a_file_name
-from lockstep.objects.retry import PATIENT, retrying
+from lockstep.objects.retry import PATIENT, noting, retrying
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits, in_parallel
 from lockstep.operations.browse import load_references
@@ -107,18 +107,12 @@ class ObjectsExport:
     ) -> Exported | MissingObject:
         source = self.repository.store
 
-        def on_retry(error: StoreUnreachable, delay: float) -> None:
-            source.requests.add("retried")
-            if isinstance(error, StoreBusy):
-                pacer.slow_down()
-            self.listener(Note(f"{error.message}; trying again in {delay:.1f} s", level="debug"))
-
         def put(target: ObjectStore, key: str) -> bool:
             if resumed and is_there(target, key, size=entry.size, sha256=entry.sha256, limits=self.limits):
                 return False
             opened = partial(read_object, source, entry)
             send = partial(carry, opened, target, key, size=entry.size, sha256=entry.sha256, limits=self.limits)
-            retrying(send, policy=PATIENT, on_retry=on_retry, stop=self.stop)
+            retrying(send, policy=PATIENT, on_retry=noting(source.requests, and_then=pacer.note), stop=self.stop)
             return True
 
         with budget.take(entry.size if entry.size <= self.limits.whole_up_to else 2 * self.limits.chunk):

@@ -19,6 +19,10 @@ from lockstep.tables import plans
 WAIT_SECONDS = 1.0
 """How long lockstep waits before it asks again for what was not there: a store that is briefly behind has caught up."""
 
+ROUNDS_IN_VAIN = 3
+"""How many rounds of asking must bring nothing, once one has brought something: a store that forgets now and then is not believed at once.
+Where nothing comes the first time, that is the answer: a store that is sound costs one round."""
+
 ASKED_AT_MOST = 10_000
 """For how many missing objects older places are searched, at up to two requests each. When more is missing, something larger is wrong
 (another bucket, another prefix), and the answer would not change what the operator does."""
@@ -39,11 +43,17 @@ def ask_again(copier: Copier, deployment: Deployment, bound: BoundProfile, datab
 
     `database` is the live one: a row that is gone from it was purged since the freeze, which is no loss.
     """
-    counts = plans.count_missing(copier.tables)
-    if counts.missing + counts.mismatched == 0:
+    if not _are_missing(copier):
         return Recovered(Copied(), Copied())
     copier.stop.wait(WAIT_SECONDS)
     late = copier.copy(plans.take_missing(copier.tables))
+    rounds_in_vain = 0 if late.objects else ROUNDS_IN_VAIN
+    while rounds_in_vain < ROUNDS_IN_VAIN and _are_missing(copier):
+        copier.stop.wait(WAIT_SECONDS)
+        more = copier.copy(plans.take_missing(copier.tables))
+        rounds_in_vain = 0 if more.objects else rounds_in_vain + 1
+        late = late.plus(more)
+    _tell_late(copier, late)
     elsewhere = Copied()
     for store, keys in list(plans.lost_batches(copier.tables, size=_BATCH, most=ASKED_AT_MOST)):
         places = _older_places(deployment.stores[store], keys, _older_keys(bound, database, keys))
@@ -62,6 +72,17 @@ def group_missing(bound: BoundProfile, view: Describes, missing: Sequence[Missin
         known = {row["key"]: tuple((name, row[name]) for name in bound.profile.groups) for row in explain(bound, view, keys)}
         counts.update(known[key] for key in keys if key in known)
     return tuple(MissingGroup(dict(labels), count) for labels, count in counts.most_common())
+
+
+def _are_missing(copier: Copier) -> bool:
+    counts = plans.count_missing(copier.tables)
+    return counts.missing + counts.mismatched > 0
+
+
+def _tell_late(copier: Copier, late: Copied) -> None:
+    requests = next(iter(copier.stores.values())).requests
+    for _ in range(late.objects):
+        requests.add_fault("not_found", "an object was not found at first, and there when asked for again")
 
 
 def _at(wanted: Iterator[Wanted], places: Mapping[str, tuple[str, str | None]]) -> Iterator[Wanted]:

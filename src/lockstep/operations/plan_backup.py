@@ -7,7 +7,7 @@ from lockstep.errors import RepositoryNotFound
 from lockstep.model.results import BackupPlan
 from lockstep.objects.store import ObjectStore
 from lockstep.operations.backup_options import BackupOptions
-from lockstep.operations.preconditions import refuse_plain
+from lockstep.operations.preconditions import look_at, refuse_plain
 from lockstep.operations.work import work_directory
 from lockstep.postgres.connection import open_database
 from lockstep.repository.history import readable_segments
@@ -19,8 +19,7 @@ from lockstep.tables.engine import Tables
 def plan_backup(deployment: Deployment, repository_store: ObjectStore, *, options: BackupOptions) -> BackupPlan:
     """Count what is new. Raises what `backup` would raise before its first write."""
     with work_directory(options.temporary) as work, open_database(deployment.database) as database:
-        for store in deployment.stores.values():
-            store.check_reachable()
+        look_at(deployment.stores.values())
         facts = database.facts()
         tables = Tables(work)
         try:

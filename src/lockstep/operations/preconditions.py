@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from lockstep.errors import ConfigurationError, PermissionMissing
+from lockstep.objects.retry import FIRST_LOOK, noting, retrying
+from lockstep.objects.store import ObjectStore
 from lockstep.postgres.connection import Database
 from lockstep.postgres.errors import grant_hint
 from lockstep.postgres.privileges import read_rights
@@ -40,3 +44,9 @@ def refuse_plain(repository: Repository) -> None:
             f"the newest snapshot {newest.snapshot} has encrypted objects, and --encrypt-objects is not given",
             hint="Add --encrypt-objects, or --allow-plain.",
         )
+
+
+def look_at(stores: Iterable[ObjectStore]) -> None:
+    """Raise what keeps a store from being used. A service that fails now and then is asked again, one that cannot be found is not."""
+    for store in stores:
+        retrying(store.check_reachable, policy=FIRST_LOOK, on_retry=noting(store.requests))

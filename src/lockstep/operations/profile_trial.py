@@ -15,6 +15,7 @@ from lockstep.errors import Cancelled, ConfigurationError, DatabaseFailed, KeyRe
 from lockstep.model.profile_trial import ProfileTrial, SampledReference
 from lockstep.objects.retry import retrying
 from lockstep.objects.transfer import Stop, in_parallel
+from lockstep.operations.preconditions import look_at
 from lockstep.operations.work import work_directory
 from lockstep.postgres.connection import open_database
 from lockstep.progress import SILENT, Listener, StageAdvanced, StageEnded, StageStarted
@@ -50,8 +51,7 @@ def try_profile(
     """
     options, stop, began = options or TrialOptions(), stop or Stop(), time.monotonic()
     with work_directory(options.temporary) as work, open_database(deployment.database) as database:
-        for store in deployment.stores.values():
-            store.check_reachable()
+        look_at(deployment.stores.values())
         with database.frozen() as view:
             bound = bind_profile(deployment, view)
             if bound.lists_the_bucket:

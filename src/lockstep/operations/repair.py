@@ -22,6 +22,7 @@ from lockstep.objects.transfer import Stop, TransferLimits
 from lockstep.operations.audit import AuditOptions, audit
 from lockstep.operations.repair_nodes import STAGE as NODE_STAGE
 from lockstep.operations.repair_nodes import Healed, NodeHealer
+from lockstep.operations.telling import telling
 from lockstep.operations.uploading import STAGE, Uploaded, Uploader
 from lockstep.operations.work import work_directory
 from lockstep.progress import SILENT, Listener, StageEnded, StageStarted
@@ -83,7 +84,7 @@ def repair(
     """
     options, stop = options or RepairOptions(), stop or threading.Event()
     started = time.monotonic()
-    with work_directory(options.temporary) as work:
+    with telling([repository_store] if repository_store else [], listener), work_directory(options.temporary) as work:
         tables = Tables(work)
         try:
             repository = _opened(repository_store)

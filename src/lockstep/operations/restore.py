@@ -16,8 +16,10 @@ from lockstep.model.addresses import DatabaseAddress
 from lockstep.model.results import RestorePlan, RestoreResult
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop
+from lockstep.operations.counting import as_requests, sum_of
 from lockstep.operations.restore_database import DatabaseOptions, DatabaseRestore
 from lockstep.operations.restore_objects import ObjectsOptions, ObjectsRestore
+from lockstep.operations.telling import faults_of, telling
 from lockstep.operations.work import work_directory
 from lockstep.progress import SILENT, Listener
 from lockstep.repository.manifest import Manifest
@@ -77,7 +79,16 @@ def restore(
         objects = work.objects.run(found) if work.objects and found else None  # first, while nobody sees the database
         database = work.database.run() if work.database else None  # from its last step on, the restored deployment is visible
         consistent = objects is None or (objects.missing == 0 and objects.different == 0)
-        return RestoreResult(manifest.snapshot, database, objects, consistent, time.monotonic() - started)
+        return RestoreResult(
+            manifest.snapshot,
+            database,
+            objects,
+            consistent,
+            time.monotonic() - started,
+            requests=as_requests(sum_of(store.requests.counts() for store in target.stores.values())),
+            repository_requests=as_requests(repository_store.requests.counts()),
+            faults=faults_of([*target.stores.values(), repository_store]),
+        )
 
 
 def plan_restore(
@@ -109,8 +120,8 @@ class _Work:
 def _prepared(
     repository_store: ObjectStore, manifest: Manifest, target: RestoreTarget, options: RestoreOptions, listener: Listener, stop: Stop
 ) -> Iterator[_Work]:
-    repository = open_repository(repository_store)
-    with work_directory(options.temporary) as directory:
+    with telling([*target.stores.values(), repository_store], listener), work_directory(options.temporary) as directory:
+        repository = open_repository(repository_store)
         tables = Tables(directory)
         try:
             yield _Work(

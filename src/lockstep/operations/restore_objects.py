@@ -10,9 +10,11 @@ from pathlib import Path
 from lockstep.errors import BucketNotFound, ConfigurationError
 from lockstep.model.results import RestoredObjects
 from lockstep.objects.raid import RaidStore
+from lockstep.objects.retry import noting, retrying
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, TransferLimits
 from lockstep.operations.browse import load_references
+from lockstep.operations.preconditions import look_at
 from lockstep.operations.uploading import STAGE, Uploader
 from lockstep.progress import Listener, StageEnded, StageStarted
 from lockstep.repository.manifest import Manifest
@@ -61,7 +63,7 @@ class ObjectsRestore:
             )
         for store in self.stores.values():
             try:
-                store.check_reachable()
+                look_at([store])
             except BucketNotFound as error:
                 if not self.options.create_bucket:
                     raise BucketNotFound(error.message, hint=f"{error.hint} Or add --create-bucket.") from error
@@ -77,7 +79,7 @@ class ObjectsRestore:
         started = time.monotonic()
         for store in self.stores.values():
             if self.options.create_bucket:
-                store.create_bucket()
+                retrying(store.create_bucket, on_retry=noting(store.requests))
         # What a listing of a RAID shows would have to be put together, object by object, to tell its size.
         ask_each = found.objects <= ASK_EACH_UP_TO or any(isinstance(store, RaidStore) for store in self.stores.values())
         self._list_present(skip=ask_each)

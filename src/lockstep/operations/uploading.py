@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lockstep.errors import (
     DiskFailed,
@@ -14,13 +14,13 @@ from lockstep.errors import (
     ObjectNotFound,
     PermissionMissing,
     RepositoryInvalid,
-    StoreBusy,
     StoreUnreachable,
 )
 from lockstep.model.inventory import InventoryEntry, MissingObject, attributes_from_text
 from lockstep.model.objects import ObjectAttributes, ObjectInfo, is_md5
+from lockstep.objects.doubt import Doubt
 from lockstep.objects.raid import weight_in_memory
-from lockstep.objects.retry import PATIENT, retrying
+from lockstep.objects.retry import PATIENT, noting, retrying
 from lockstep.objects.store import Body, ObjectStore
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits, in_parallel
 from lockstep.progress import Listener, Note, StageAdvanced
@@ -62,6 +62,8 @@ class _Attempt:
     entry: InventoryEntry
     present: ObjectInfo | None
     arrived_wrong: bool = False
+    sent: bool = False
+    doubt: Doubt = field(default_factory=Doubt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +98,7 @@ class Uploader:
         if weight is None:
             weight = entry.size if entry.size <= self.limits.whole_up_to else 2 * self.limits.chunk
 
-        def on_retry(error: StoreUnreachable, delay: float) -> None:
-            store.requests.add("retried")
-            if isinstance(error, StoreBusy):
-                pacer.slow_down()
-            self.listener(Note(f"{error.message}; trying again in {delay:.1f} s", level="debug"))
-
+        on_retry = noting(store.requests, and_then=pacer.note)
         with budget.take(weight):
             try:
                 attempt = _Attempt(entry, present)
@@ -114,12 +111,12 @@ class Uploader:
                 return MissingObject(entry.store, entry.key, entry.size, "refused")
 
     def _settle(self, store: ObjectStore, attempt: _Attempt) -> Uploaded:
-        entry, present = attempt.entry, attempt.present
+        entry, present, sent_before = attempt.entry, attempt.present, attempt.sent
         if present is None and self.ask_each:
             present = _asked(store, entry.key)
         if present is not None and not attempt.arrived_wrong:
             if self._is_right(store, entry, present):
-                return Uploaded(already_there=1)
+                return Uploaded(uploaded=1, uploaded_bytes=entry.size) if sent_before else Uploaded(already_there=1)
             if not self.overwrite:
                 present = _asked(store, entry.key)
                 if present is not None:
@@ -128,8 +125,8 @@ class Uploader:
             self._put(store, attempt, overwrite=present is not None or attempt.arrived_wrong)
         except ObjectExists:  # stored by somebody meanwhile, or by a request of ours whose answer was lost
             now = _asked(store, entry.key)
-            if now and self._is_right(store, entry, now):
-                return Uploaded(already_there=1)
+            if now is not None and self._is_right(store, entry, now):
+                return Uploaded(uploaded=1, uploaded_bytes=entry.size) if sent_before else Uploaded(already_there=1)
             if not self.overwrite and (now is not None or not _only_a_folder_is_there(store, entry.key)):
                 return Uploaded(different=1)
             self._put(store, attempt, overwrite=True)
@@ -151,18 +148,26 @@ class Uploader:
         body, attributes = self._opened(entry)
         if entry.size <= self.limits.whole_up_to:
             data = _all_of(body)
-            _check(entry, len(data), hashlib.sha256(data).hexdigest())
+            self._check(attempt, len(data), hashlib.sha256(data).hexdigest())
+            attempt.sent = True
             etag = store.write(entry.key, data, attributes=attributes, overwrite=overwrite)
             proven = is_md5(etag) and etag == hashlib.md5(data, usedforsecurity=False).hexdigest()
         else:
-            store.write_stream(entry.key, self._checked(entry, body), attributes=attributes, overwrite=overwrite)
+            store.write_stream(entry.key, self._checked(attempt, body), attributes=attributes, overwrite=overwrite)
             proven = False
-        if self.verify and not proven and not self._read_back(store, entry):
+        if self.verify and not proven and not self._arrived(store, entry):
             attempt.arrived_wrong = True  # what lies there now is ours, and must not stay
             raise StoreUnreachable(
                 f"the object '{entry.key}' did not arrive at '{store.url}' as it was sent",
                 hint="Check the store, then run the same command again.",
+                fault="wrong_bytes",
             )
+
+    def _arrived(self, store: ObjectStore, entry: InventoryEntry) -> bool:
+        try:
+            return self._read_back(store, entry)
+        except ObjectNotFound as error:  # it was stored a moment ago
+            raise StoreUnreachable(error.message, hint="Check the store.", fault="not_found") from error
 
     def _opened(self, entry: InventoryEntry) -> tuple[Body, ObjectAttributes]:
         try:
@@ -174,7 +179,7 @@ class Uploader:
         except (ValueError, TypeError) as error:
             raise Damaged("recorded with attributes that lockstep never wrote") from error
 
-    def _checked(self, entry: InventoryEntry, body: Body) -> Iterator[bytes]:
+    def _checked(self, attempt: _Attempt, body: Body) -> Iterator[bytes]:
         hashing, size = hashlib.sha256(), 0
         try:
             for chunk in body.chunks(self.limits.chunk):
@@ -183,13 +188,34 @@ class Uploader:
                 yield chunk
         except DiskFailed as error:
             raise Damaged(f"not readable: {error.message}") from error
-        _check(entry, size, hashing.hexdigest())  # raising here keeps the object from appearing
+        self._check(attempt, size, hashing.hexdigest())  # raising here keeps the object from appearing
+        attempt.sent = True
+
+    def _check(self, attempt: _Attempt, size: int, sha256: str) -> None:
+        """Let nothing pass that is not the object. From a disk it is damaged; what came over a network is read again before that counts."""
+        entry, place = attempt.entry, self.repository.store
+        if size == entry.size and sha256 == entry.sha256:
+            return
+        if self.repository.is_local or attempt.doubt.is_settled(sha256):
+            raise Damaged("damaged: its bytes are not those that were recorded")
+        raise StoreUnreachable(
+            f"the bytes of the repository's object {entry.key!r} are not those that were recorded",
+            hint=f"Check '{place.url}', then run the same command again.",
+            fault="wrong_bytes",
+        )
 
     def _read_back(self, store: ObjectStore, entry: InventoryEntry) -> bool:
-        hashing = hashlib.sha256()
-        for chunk in store.read(entry.key).chunks(self.limits.chunk):
-            hashing.update(chunk)
-        return hashing.hexdigest() == entry.sha256
+        """True when the store has the object's bytes; wrong ones are read again before that counts."""
+        doubt = Doubt()
+        while True:
+            hashing = hashlib.sha256()
+            for chunk in store.read(entry.key).chunks(self.limits.chunk):
+                hashing.update(chunk)
+            if hashing.hexdigest() == entry.sha256:
+                return True
+            if doubt.is_settled(hashing.hexdigest()):
+                return False
+            store.requests.add_fault("wrong_bytes", f"the bytes of the object {entry.key!r} are not those that were recorded")
 
 
 def _all_of(body: Body) -> bytes:
@@ -197,11 +223,6 @@ def _all_of(body: Body) -> bytes:
         return body.bytes()
     except DiskFailed as error:
         raise Damaged(f"not readable: {error.message}") from error
-
-
-def _check(entry: InventoryEntry, size: int, sha256: str) -> None:
-    if size != entry.size or sha256 != entry.sha256:
-        raise Damaged("damaged: its bytes are not those that were recorded")
 
 
 def _only_a_folder_is_there(store: ObjectStore, key: str) -> bool:

@@ -13,6 +13,7 @@ from lockstep.model.findings import Checked, Depth, Finding
 from lockstep.model.snapshots import SnapshotId, SnapshotTime, select_snapshot
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, TransferLimits
+from lockstep.operations.telling import telling
 from lockstep.operations.verify_files import VerifiedFiles, files_of, verify_files
 from lockstep.operations.verify_objects import ObjectsVerification, SampleTaken
 from lockstep.operations.verify_record import ALL, START, Record, judge_drills, read_record, save_record
@@ -86,7 +87,7 @@ def verify(
     chosen = _chosen(structure, options, now=now, zone=zone)
     record, spoilt = read_record(store, structure.repository)
     spoilt += judge_drills(store) if chosen is None else []
-    with work_directory(options.temporary) as work:
+    with telling([store], listener), work_directory(options.temporary) as work:
         run = _Run(store, structure, chosen, options, work, listener, stop)
         tables = Tables(work / "tables") if options.depth != "quick" else None
         try:

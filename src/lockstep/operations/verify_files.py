@@ -126,7 +126,7 @@ def _check(
 
     def download() -> Fault | None:
         with target.open("wb") as file:
-            return checker.read(entry.path, entry.size, entry.sha256, sink=file.write)
+            return checker.read(entry.path, entry.size, entry.sha256, sink=file)
 
     fault = retrying(download, stop=stop)
     if fault is not None:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from lockstep.errors import KeyRefused, StoreBusy, StoreUnreachable
+from lockstep.errors import KeyRefused
 from lockstep.model.findings import Fault
 from lockstep.model.snapshots import SnapshotId
 from lockstep.objects.checksums import Checker
-from lockstep.objects.retry import retrying
+from lockstep.objects.retry import noting, retrying
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Pacer, Stop, TransferLimits, in_parallel
 from lockstep.operations.verify_files import VerifiedFiles, whole_chain
@@ -160,7 +160,8 @@ class ObjectsVerification:
         except KeyRefused as error:
             self.listener(Note(f"{error.message}; asking about each object"))
             return False
-        verifications.compare_listed(self.tables)
+        if verifications.compare_listed(self.tables):  # a listing is no proof: each of them is asked about
+            self._each(verifications.places(self.tables, "unlike"), Checker(self.store).look)
         return True
 
     def _read(self, table: str, total: int) -> None:
@@ -194,10 +195,5 @@ class ObjectsVerification:
         return looked, right_bytes
 
     def _patiently(self, check: verifications.Check, place: Place, pacer: Pacer) -> Fault | None:
-        def on_retry(error: StoreUnreachable, delay: float) -> None:
-            self.store.requests.add("retried")
-            if isinstance(error, StoreBusy):
-                pacer.slow_down()
-            self.listener(Note(f"{error.message}; trying again in {delay:.1f} s", level="debug"))
-
+        on_retry = noting(self.store.requests, and_then=pacer.note)
         return retrying(lambda: check(*place), on_retry=on_retry, stop=self.stop)

@@ -12,6 +12,7 @@ from typing import Any
 from lockstep.errors import DiskFailed, KeyRefused, ObjectNotFound, PermissionMissing, RepositoryInvalid
 from lockstep.model.findings import Finding, FindingKind
 from lockstep.model.snapshots import SnapshotId
+from lockstep.objects.known import read_known
 from lockstep.objects.retry import retrying
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, in_parallel
@@ -113,7 +114,7 @@ def read_sealed(store: ObjectStore, path: str, snapshots: Iterable[str] = ()) ->
 
 def _read(store: ObjectStore, path: str, snapshots: tuple[str, ...] = ()) -> bytes | Finding:
     try:
-        body = retrying(lambda: store.read(path))
+        body = retrying(lambda: read_known(store, path))
         if body.info.size > LARGEST_MANIFEST:
             return Finding("damaged", path, None, snapshots, f"has {body.info.size} bytes")
         return body.bytes()

@@ -16,6 +16,7 @@ from lockstep.postgres import addresses
 from lockstep.postgres.errors import connection_error, translated
 from lockstep.postgres.facts import read_facts
 from lockstep.postgres.frozen import FrozenView, freeze
+from lockstep.postgres.holding import HeldTables, hold_tables
 from lockstep.postgres.sessions import Connection, open_session
 
 _PARAMETERS = {
@@ -40,7 +41,7 @@ def connect(address: DatabaseAddress, *, dbname: str | None = None, autocommit: 
     given.update({name: value for name, value in _PARAMETERS.items() if name not in known})
     known.setdefault("dbname", known.get("user", ""))
     try:
-        connection = open_session(make_conninfo("", **given))
+        connection = open_session(make_conninfo("", **given), lock_timeout_seconds=address.lock_timeout_seconds)
     except psycopg.Error as error:
         raise connection_error(str(error), _as_tried(error, known)) from error
     connection.autocommit = autocommit
@@ -76,7 +77,11 @@ class Database:
 
     def frozen(self) -> AbstractContextManager[FrozenView]:
         """Freeze one moment of the database in a session of its own; it melts when the `with` is left."""
-        return freeze(lambda: connect(self.address))
+        return freeze(lambda: connect(self.address), lock_timeout_seconds=self.address.lock_timeout_seconds)
+
+    def still(self) -> AbstractContextManager[HeldTables]:
+        """Keep every table as it is, in a session of its own, until another holds them or the `with` is left."""
+        return hold_tables(lambda: connect(self.address))
 
     def rows(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a query on the live database, read in a read-only transaction. Raises DatabaseFailed, PermissionMissing."""

@@ -19,9 +19,6 @@ from lockstep.postgres.processes import Child
 from lockstep.postgres.programs import Programs
 from lockstep.postgres.sessions import client_environment, live_parameters
 
-LOCK_WAIT_SECONDS = 60
-"""How long pg_dump waits for a table that a migration holds; in the meantime it keeps other migrations waiting behind it."""
-
 DEFAULT_COMPRESSION = "1"
 """gzip at its fastest: a third of the time of level 6 for a tenth more bytes, and every pg_restore reads it (zstd is often left out)."""
 
@@ -101,7 +98,7 @@ def _arguments(view: FrozenView, programs: Programs, *, format: DumpFormat) -> l
             f"pg_dump {programs.version} cannot dump a server of version {server_major}",
             hint=f"Install postgresql-client-{server_major}.",
         )
-    wait = f"--lock-wait-timeout={LOCK_WAIT_SECONDS}s"
+    wait = f"--lock-wait-timeout={view.lock_timeout_seconds}s"
     return [programs.path("pg_dump"), "--no-password", f"--format={format}", f"--snapshot={view.snapshot_name}", wait]
 
 

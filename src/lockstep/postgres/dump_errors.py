@@ -18,8 +18,9 @@ from lockstep.errors import (
     LockstepError,
     PermissionMissing,
     RestoreFailed,
+    TableLocked,
 )
-from lockstep.postgres.errors import connection_error, grant_hint, without_secrets
+from lockstep.postgres.errors import LOCKED_HINT, STANDBY_HINT, connection_error, grant_hint, without_secrets
 from lockstep.postgres.processes import Child, how_it_ended
 
 
@@ -51,8 +52,7 @@ _DUMP = (
            'the user "{user}" may not read {1} "{2}"', "{grant}"),
     _Known(r"affected by row-level security policy for table \"([^\"]+)\"", PermissionMissing,
            'a row-level policy hides rows of table "{1}" from the user "{user}"', "Use a role with BYPASSRLS, or the owner of the table."),
-    _Known(r"due to (?:lock|statement) timeout|could not obtain lock", DatabaseFailed, "a table stayed locked",
-           "Wait until the migration that holds it is over and run the same command again."),
+    _Known(r"due to (?:lock|statement) timeout|could not obtain lock", TableLocked, "a table stayed locked", LOCKED_HINT),
     _Known(r"invalid snapshot identifier|could not import the requested snapshot|snapshot \"[^\"]+\" does not exist", DatabaseFailed,
            "the frozen moment is not known to the server",
            "Connect to the server itself: a connection pooler or a balancer in front of it sends sessions to different places."),
@@ -63,7 +63,7 @@ _DUMP = (
     _Known(r"missing chunk number|invalid page in block|could not read block|compressed .*data is corrupt", DatabaseFailed,
            "the server cannot read some of its data ({line})", "Save what can be saved: the database's files are damaged."),
     _Known(r"conflict with recovery", DatabaseFailed, "the standby cancelled the dump",
-           "Raise max_standby_streaming_delay or switch on hot_standby_feedback, or back up from the primary."),
+           STANDBY_HINT),
 )  # fmt: skip
 _RESTORE = (
     _Known(r"role \"([^\"]+)\" does not exist", RestoreFailed, 'the role "{1}" does not exist on the target', _WITHOUT_OWNERS),

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from lockstep.errors import DatabaseFailed, DatabaseUnreachable, LockstepError, PermissionMissing
+from lockstep.errors import DatabaseFailed, DatabaseUnreachable, LockstepError, PermissionMissing, TableLocked
 from lockstep.postgres.addresses import where
 
 
@@ -66,6 +66,8 @@ _RLS_HINT = "Use a role with BYPASSRLS, or the owner of the table: a filtered ba
 _READ_HINT = "Run `GRANT pg_read_all_data TO` the role as a superuser, or grant SELECT and USAGE one by one."
 _AGAIN_HINT = "Check that the server runs and run the same command again."
 _BUSY_HINT = "Wait until migrations and other heavy work on the database are over and run the same command again."
+LOCKED_HINT = "Wait until the migration that holds it is over and run the same command again, or allow more time with --lock-timeout."
+STANDBY_HINT = "Raise max_standby_streaming_delay or switch on hot_standby_feedback, or back up from the primary."
 _QUERY_HINT = "Check the query against the schema of the database."
 
 # SQLSTATE, words in the message, what it is and what to do; the first that fits.
@@ -74,7 +76,10 @@ _STATES: tuple[tuple[str, str, type[LockstepError], str], ...] = (
     ("42501", "", PermissionMissing, _READ_HINT),
     ("53100", "", DatabaseFailed, "Make room on the disk of the database server and run the same command again."),
     ("08|57P0[123]|$", "", DatabaseUnreachable, _AGAIN_HINT),
-    ("55P03|57014|40001|40P01", "", DatabaseFailed, _BUSY_HINT),
+    ("55P03", "", TableLocked, LOCKED_HINT),
+    ("40001", "conflict with recovery", DatabaseFailed, STANDBY_HINT),
+    ("57014", "conflict with recovery", DatabaseFailed, STANDBY_HINT),
+    ("57014|40001|40P01", "", DatabaseFailed, _BUSY_HINT),
     ("22023|42704", "snapshot", DatabaseFailed, _POOLER_HINT),
     ("42", "", DatabaseFailed, _QUERY_HINT),
 )

@@ -30,19 +30,21 @@ class FrozenView:
     A query that fails leaves the moment as it is.
     """
 
-    def __init__(self, connection: Connection, at: datetime, snapshot_name: str) -> None:
+    def __init__(self, connection: Connection, at: datetime, snapshot_name: str, *, lock_timeout_seconds: int) -> None:
         self.connection = connection
+        self.lock_timeout_seconds = lock_timeout_seconds
         self.at = at
         self.snapshot_name = snapshot_name
 
     @contextmanager
     def sibling(self) -> Iterator[FrozenView]:
         """A second session on the same moment, for a second thread."""
-        with _held(second_session(self.connection)) as connection:
+        wait = self.lock_timeout_seconds
+        with _held(second_session(self.connection, lock_timeout_seconds=wait)) as connection:
             with translated("joining the frozen moment"):
                 connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(self.snapshot_name))
                 connection.execute(_WHOLE_TABLES)
-            yield FrozenView(connection, self.at, self.snapshot_name)
+            yield FrozenView(connection, self.at, self.snapshot_name, lock_timeout_seconds=wait)
 
     def rows(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a query, at the frozen moment."""
@@ -78,14 +80,14 @@ class FrozenView:
 
 
 @contextmanager
-def freeze(open_session: Callable[[], Connection]) -> Iterator[FrozenView]:
+def freeze(open_session: Callable[[], Connection], *, lock_timeout_seconds: int) -> Iterator[FrozenView]:
     """Freeze the database that `open_session` connects to, until the `with` is left."""
     with _held(open_session()) as connection:
         with translated("freezing the database"):
             # The clock first, then the moment: whatever was committed before `at` is in the view.
             at, name = connection.execute("SELECT statement_timestamp(), pg_export_snapshot()").fetchall()[0]
             connection.execute(_WHOLE_TABLES)
-        yield FrozenView(connection, at.astimezone(UTC), name)
+        yield FrozenView(connection, at.astimezone(UTC), name, lock_timeout_seconds=lock_timeout_seconds)
 
 
 @contextmanager

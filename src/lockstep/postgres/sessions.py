@@ -17,13 +17,13 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from lockstep.postgres.errors import translated
+from lockstep.postgres.pooling import refuse_shared_processes
 from lockstep.postgres.processes import plain_environment
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 _NO_TIMEOUTS = {
     "statement_timeout": 0,
-    "lock_timeout": 0,
     "idle_in_transaction_session_timeout": 0,
     "idle_session_timeout": 140000,  # since version 14
     "transaction_timeout": 170000,  # since version 17
@@ -41,14 +41,20 @@ _RELIED_ON = {
 _NOT_HANDED_ON = {"service", "servicefile", "target_session_attrs", "load_balance_hosts", "passfile", "client_encoding", "replication"}
 
 
-def open_session(conninfo: str) -> Connection:
-    """Connect, in autocommit, with no timeout that could end long work. Lets psycopg's errors through."""
+def open_session(conninfo: str, *, lock_timeout_seconds: int) -> Connection:
+    """Connect, in autocommit, with no timeout that could end long work but that for locks.
+
+    Raises DatabaseFailed when a pooler stands in between that shares server processes out by the transaction. Lets psycopg's errors
+    through.
+    """
     connection = psycopg.connect(conninfo, autocommit=True)
     try:
+        refuse_shared_processes(connection, conninfo)
         settings = dict.fromkeys((name for name, since in _NO_TIMEOUTS.items() if connection.info.server_version >= since), "0")
         assignments = [
             sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value)) for name, value in (_RELIED_ON | settings).items()
         ]
+        assignments.append(sql.SQL("SET lock_timeout = {}").format(sql.Literal(f"{lock_timeout_seconds}s")))
         connection.execute(sql.SQL("; ").join(assignments))
     except BaseException:
         connection.close()
@@ -56,10 +62,12 @@ def open_session(conninfo: str) -> Connection:
     return connection
 
 
-def second_session(connection: Connection) -> Connection:
+def second_session(connection: Connection, *, lock_timeout_seconds: int) -> Connection:
     """Another session with the same server, database and user. Raises what connecting raises, in our words."""
     with translated("opening a second session"):
-        return open_session(make_conninfo("", client_encoding="UTF8", **live_parameters(connection)))
+        return open_session(
+            make_conninfo("", client_encoding="UTF8", **live_parameters(connection)), lock_timeout_seconds=lock_timeout_seconds
+        )
 
 
 def live_parameters(connection: Connection) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from lockstep.model.results import BackupPlan, BackupResult
+from lockstep.report.faults import faults_as_lines
 from lockstep.report.units import as_bytes, as_count, as_counted, as_duration
 
 GROUPS_SHOWN = 10
@@ -24,6 +25,7 @@ def as_document(result: BackupResult) -> Mapping[str, object]:
         "seconds": round(result.seconds, 3),
         "peak_rss": result.peak_rss,
         "repository_requests": asdict(result.repository_requests),
+        "faults": dict(result.faults),
         "missing_sample": list(result.missing_sample),
         "missing_groups": [{**group.labels, "count": group.count} for group in result.missing_groups],
         "degraded": list(result.degraded),
@@ -41,6 +43,7 @@ def as_text(result: BackupResult) -> str:
         f"  objects   {as_count(objects.referenced)} referenced ({as_bytes(objects.referenced_bytes)}): {new}",
         f"  requests  {_requests(result)}",
     ]
+    lines += faults_as_lines(result.faults)
     if objects.recovered:
         lines.append(f"  {as_counted(objects.recovered, 'object')} had to be copied from an older version or an older key of the store")
     lines += [f"  degraded  {sentence}" for sentence in result.degraded]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from lockstep.model.results import RestorePlan, RestoreResult
+from lockstep.report.faults import faults_as_lines
 from lockstep.report.units import as_bytes, as_count, as_counted, as_duration
 
 KEYS_SHOWN = 10
@@ -34,6 +35,7 @@ def as_text(result: RestoreResult) -> str:
     if database := result.database:
         kept = f"; the former one is kept as {database.replaced}" if database.replaced else ""
         lines.append(f"  database  {database.name}, {as_duration(database.seconds)}{kept}")
+    lines += faults_as_lines(result.faults)
     return "\n".join(lines)
 
 

@@ -126,7 +126,8 @@ def reclaim(repository: Repository, *, listener: Listener) -> int:
     committed, seen = set(repository.snapshot_ids()), set()
     for page in repository.store.list(layout.SNAPSHOTS):
         seen |= {name for name in (info.key.split("/")[1] for info in page) if is_snapshot_id(name)}
-    half_made = seen - committed
+    # A listing that leaves a manifest out must not cost a snapshot: each is asked for before anything of it goes.
+    half_made = {name for name in seen - committed if name in removed or not repository.has_manifest(SnapshotId(name))}
     bereft = half_made & {repository.head(), *_predecessors(repository)} - removed if half_made - removed else set()
     for name in sorted(bereft):
         listener(Note(f"the snapshot {name} has lost its manifest; its other files are left alone", level="warning"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,12 +45,12 @@ class History:
 def read_history(repository: Repository, *, listener: Listener) -> History:
     """Read all manifests and find what no manifest names. Raises RepositoryInvalid when a manifest cannot be trusted."""
     manifests, previous, bridges = [], None, repository.bridges()
-    for snapshot in repository.snapshot_ids():
+    for snapshot in _all_snapshots(repository, removed=bridges.removed):
         manifest, checksum = repository.manifest_and_checksum(snapshot)
         manifests.append(manifest)
         previous = Previous(snapshot=snapshot, sha256=checksum)
     named = named_segments(manifests, bridges)
-    present = {info.key for page in repository.store.list(layout.INVENTORY) for info in page if layout.is_segment(info.key)}
+    present = _present_segments(repository, named)
     for path in sorted(named.keys() - present):
         listener(Note(f"'{path}' is gone; the objects that it recorded are copied again", level="warning"))
     _check_head(repository, previous, bridges, listener=listener)
@@ -75,7 +76,7 @@ def all_segments(repository: Repository) -> list[FileEntry]:
         except RepositoryInvalid:
             unreadable = True
     named = named_segments(manifests, bridges)
-    present = {info.key for page in repository.store.list(layout.INVENTORY) for info in page if layout.is_segment(info.key)}
+    present = _present_segments(repository, named)
     found = [entry for path, entry in sorted(named.items()) if path in present]
     if not unreadable:
         return found
@@ -109,6 +110,28 @@ def may_be_used(path: str, bridges: Bridges) -> bool:
     """
     gathered_counts = bridges.damaged and layout.is_segment(path)
     return path not in bridges.replaced and (layout.run_of_segment(path) is not None or gathered_counts)
+
+
+def _all_snapshots(repository: Repository, *, removed: Collection[str]) -> list[SnapshotId]:
+    """The ids of all snapshots, oldest first: also of those that an object store's listing left out and a later manifest names."""
+    found = set(repository.snapshot_ids())
+    if repository.is_local:
+        return sorted(found)
+    unread = sorted(found)
+    while unread:
+        named = {repository.manifest(each).previous for each in unread}
+        earlier = {SnapshotId(each.snapshot) for each in named if each is not None and each.snapshot not in removed} - found
+        unread = [each for each in sorted(earlier) if repository.has_manifest(each)]
+        found.update(unread)
+    return sorted(found)
+
+
+def _present_segments(repository: Repository, named: Iterable[str]) -> set[str]:
+    """The segments that are there: those that are listed, and of the others that manifests name those that are found all the same."""
+    listed = {info.key for page in repository.store.list(layout.INVENTORY) for info in page if layout.is_segment(info.key)}
+    if repository.is_local:
+        return listed
+    return listed | {path for path in set(named) - listed if repository.holds(path)}
 
 
 def _check_head(repository: Repository, previous: Previous | None, bridges: Bridges, *, listener: Listener) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from lockstep.encryption.streams import decrypted
 from lockstep.errors import DiskFailed, LockstepError, ObjectNotFound, RepositoryInvalid
+from lockstep.objects.doubt import Doubt
+from lockstep.objects.known import read_known
 from lockstep.objects.store import ObjectStore
 from lockstep.repository.hashed import Hashed
 from lockstep.repository.keyed_store import keyring_of
@@ -18,26 +20,37 @@ CHUNK = 1 << 20
 
 def local_copy(store: ObjectStore, entry: FileEntry, directory: Path) -> Path:
     """A file in a directory: see `Repository.local_copy`."""
-    target = directory / entry.path.removesuffix(ENCRYPTED).replace("/", "-")
-    target.unlink(missing_ok=True)
+    target, doubt = directory / entry.path.removesuffix(ENCRYPTED).replace("/", "-"), Doubt()
     here = store.local_file(entry.path)
+    while True:
+        stored = Hashed()
+        try:
+            _copy_once(store, entry, target, stored)
+        except RepositoryInvalid:
+            target.unlink(missing_ok=True)
+            # What came over a network is read again before it counts as damaged.
+            if here is not None or not stored.size or doubt.is_settled(stored.sha256):
+                raise
+            store.requests.add_fault("wrong_bytes", f"the bytes of '{entry.path}' are not what its manifest says")
+        except LockstepError:
+            target.unlink(missing_ok=True)
+            raise
+        else:
+            if not target.exists() and here is not None:
+                target.symlink_to(here)
+            return target
+
+
+def _copy_once(store: ObjectStore, entry: FileEntry, target: Path, stored: Hashed) -> None:
+    target.unlink(missing_ok=True)
+    here, plain = store.local_file(entry.path), Hashed()
     blocks = _blocks(here, entry.path) if here is not None else _downloaded(store, entry.path)
-    stored, plain = Hashed(), Hashed()
     passing = stored.passing(blocks)
     if entry.encrypted:
         passing = plain.passing(decrypted(passing, keyring_of(store).identities, shown=entry.path))
-    try:
-        _take(passing, target if entry.encrypted or here is None else None)
-        if (stored.size, stored.sha256) != (entry.size, entry.sha256) or not _is_plain(entry, plain):
-            raise RepositoryInvalid(
-                f"'{entry.path}' is not what its manifest says", hint="Run 'lockstep verify' to see what else is damaged."
-            )
-    except LockstepError:
-        target.unlink(missing_ok=True)
-        raise
-    if not target.exists() and here is not None:
-        target.symlink_to(here)
-    return target
+    _take(passing, target if entry.encrypted or here is None else None)
+    if (stored.size, stored.sha256) != (entry.size, entry.sha256) or not _is_plain(entry, plain):
+        raise RepositoryInvalid(f"'{entry.path}' is not what its manifest says", hint="Run 'lockstep verify' to see what else is damaged.")
 
 
 def _blocks(path: Path, shown: str) -> Iterator[bytes]:
@@ -53,7 +66,7 @@ def _blocks(path: Path, shown: str) -> Iterator[bytes]:
 
 def _downloaded(store: ObjectStore, path: str) -> Iterator[bytes]:
     try:
-        yield from store.read(path).chunks(CHUNK)
+        yield from read_known(store, path).chunks(CHUNK)
     except ObjectNotFound as error:
         raise RepositoryInvalid(f"'{path}' is gone", hint="Run 'lockstep verify' to see what else is damaged.") from error
 

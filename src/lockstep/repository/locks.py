@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lockstep.errors import DiskFailed, LockstepError, ObjectExists, ObjectNotFound, PermissionMissing, RepositoryLocked
+from lockstep.objects.known import read_known
 from lockstep.objects.store import ObjectStore
 from lockstep.progress import Listener, Note
 from lockstep.repository.private import make_private_directory
@@ -168,7 +169,7 @@ def _wait_until_dead(store: ObjectStore, times: LeaseTimes) -> None:
 
 def _read(store: ObjectStore) -> dict[str, object]:
     try:
-        found = json.loads(store.read(LEASE).bytes())
+        found = json.loads(read_known(store, LEASE).bytes())
     except (ObjectNotFound, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -12,17 +12,19 @@ from lockstep.errors import ObjectExists, RepositoryInvalid
 from lockstep.model.checks import Received, decide_why_wrong
 from lockstep.model.inventory import InventoryEntry, Wanted, WhyMissing, attributes_as_text
 from lockstep.model.keys import can_be_a_file_name, is_store_name
+from lockstep.objects.known import read_known
 from lockstep.objects.store import Body, ObjectStore
 from lockstep.objects.transfer import TransferLimits
 from lockstep.repository.layout import is_odd_path, odd_path, own_path
 
 
 class WrongBytes(Exception):
-    """What arrived is not the object that is meant; nothing was kept."""
+    """What arrived is not the object that is meant; nothing was kept. `sha256` is that of what arrived; empty when nothing was read."""
 
-    def __init__(self, why: WhyMissing) -> None:
+    def __init__(self, why: WhyMissing, *, sha256: str = "") -> None:
         super().__init__(why)
         self.why: WhyMissing = why
+        self.sha256 = sha256
 
 
 class _Hashing:
@@ -76,14 +78,14 @@ def replace_object(store: ObjectStore, entry: InventoryEntry, body: Body, *, lim
             yield chunk
         received = hashing.received(body)
         if (received.size, received.sha256) != (entry.size, entry.sha256):
-            raise WrongBytes("wrong_checksum")  # raising here keeps the object from appearing
+            raise WrongBytes("wrong_checksum", sha256=received.sha256)  # raising here keeps the object from appearing
 
     store.write_stream(place_of(entry), checked(), overwrite=True)
 
 
 def read_object(store: ObjectStore, entry: InventoryEntry) -> Body:
     """Begin to read an object of the repository. Raises ObjectNotFound when the repository lost it."""
-    return store.read(place_of(entry))
+    return read_known(store, place_of(entry))
 
 
 def place_of(entry: InventoryEntry) -> str:
@@ -100,7 +102,7 @@ def _checked(hashing: _Hashing, body: Body, wanted: Wanted) -> Received:
     received = hashing.received(body)
     why = decide_why_wrong(received, wanted)
     if why is not None:
-        raise WrongBytes(why)
+        raise WrongBytes(why, sha256=received.sha256)
     return received
 
 

@@ -20,11 +20,13 @@ from lockstep.errors import (
     RepositoryInvalid,
     RepositoryNotFound,
 )
+from lockstep.model.objects import is_md5
 from lockstep.model.snapshots import DamagedSnapshot, SnapshotId, SnapshotTime, is_snapshot_id, select_snapshot
+from lockstep.objects.doubt import Doubt
+from lockstep.objects.known import known, read_known
 from lockstep.objects.store import ObjectStore
 from lockstep.repository import layout
 from lockstep.repository.bridges import Bridges, bridges_path, link_of, read_bridges
-from lockstep.repository.hashed import Hashed
 from lockstep.repository.keyed_store import keyring_of
 from lockstep.repository.local_copies import CHUNK, local_copy
 from lockstep.repository.manifest import EncryptionRecord, FileEntry, Manifest, manifest_from_bytes
@@ -55,14 +57,38 @@ class Repository:
         return EncryptionRecord(recipients=keyring.recipients, objects=keyring.encrypt_objects) if keyring.recipients else None
 
     def snapshot_ids(self) -> list[SnapshotId]:
-        """The ids of all snapshots, oldest first. What has no manifest is no snapshot, nor is what the record says was removed."""
+        """The ids of all snapshots, oldest first. What has no manifest is no snapshot, nor is what the record says was removed.
+
+        The listing of an object store may leave something out; the newest snapshot, which `head.json` names, is asked for then.
+        """
         found = {layout.snapshot_of_manifest(info.key) for page in self.store.list(layout.SNAPSHOTS) for info in page}
         removed = self.bridges().removed
-        return sorted(snapshot for snapshot in found if snapshot is not None and snapshot not in removed)
+        listed = {snapshot for snapshot in found if snapshot is not None and snapshot not in removed}
+        head = None if self.is_local else self.head()
+        if head is not None and head not in listed and head not in removed and self.has_manifest(SnapshotId(head)):
+            listed.add(SnapshotId(head))
+        return sorted(listed)
 
     def bridges(self) -> Bridges:
         """What the snapshots need to know of those that are no more. A damaged record counts as none."""
         return read_bridges(self.store)
+
+    @property
+    def is_local(self) -> bool:
+        """True on a local disk, whose listings leave nothing out."""
+        return self.store.local_file(layout.MARKER) is not None
+
+    def has_manifest(self, snapshot: SnapshotId) -> bool:
+        """True when the snapshot exists, whatever a listing says."""
+        return self.holds(layout.manifest_path(snapshot))
+
+    def holds(self, path: str) -> bool:
+        """True when the file is there, whatever a listing says."""
+        try:
+            known(self.store, path, lambda: self.store.head(path))
+        except ObjectNotFound:
+            return False
+        return True
 
     def manifest(self, snapshot: SnapshotId) -> Manifest:
         """A snapshot's manifest. Raises RepositoryInvalid when it is damaged, of a newer format or of another repository."""
@@ -76,7 +102,7 @@ class Repository:
     def _read_manifest(self, snapshot: SnapshotId) -> tuple[Manifest, bytes]:
         path = layout.manifest_path(snapshot)
         try:
-            body = self.store.read(path)
+            body = read_known(self.store, path)
             if body.info.size > LARGEST_MANIFEST:
                 raise RepositoryInvalid(f"'{path}' has {body.info.size} bytes", hint="Run 'lockstep verify' to see what else was changed.")
             data = body.bytes()
@@ -163,16 +189,24 @@ class Repository:
 
     def describe(self, path: str) -> FileEntry:
         """A file of the repository as it is now, for files that no manifest names yet (segments of a killed run)."""
-        hashed = Hashed()
-        for block in self.store.read(path).chunks(CHUNK):
-            hashed.take(block)
-        return FileEntry(path=path, size=hashed.size, sha256=hashed.sha256)
+        doubt = Doubt()
+        while True:
+            body = self.store.read(path)
+            sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+            for block in body.chunks(CHUNK):
+                sha256.update(block)
+                md5.update(block)
+                size += len(block)
+            digest, etag = sha256.hexdigest(), body.info.etag
+            # What is recorded here is what the file is held against for ever, so the way must not have changed it.
+            if self.is_local or (is_md5(etag) and md5.hexdigest() == etag) or doubt.is_settled(digest):
+                return FileEntry(path=path, size=size, sha256=digest)
 
 
 def open_repository(store: ObjectStore) -> Repository:
     """Open the repository at a place. Raises RepositoryNotFound, or RepositoryInvalid when it is of a newer format or damaged."""
     try:
-        data = store.read(layout.MARKER).bytes()
+        data = read_known(store, layout.MARKER).bytes()
     except (ObjectNotFound, BucketNotFound) as error:
         if isinstance(error, ObjectNotFound) and looks_used(store):
             raise RepositoryInvalid(

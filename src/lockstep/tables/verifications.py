@@ -136,17 +136,16 @@ def add_listed(tables: Tables, page: Sequence[ObjectInfo]) -> None:
         tables.run("INSERT INTO listed SELECT unnest($1::VARCHAR[]), unnest($2::BIGINT[])", [[e.key for e in page], [e.size for e in page]])
 
 
-def compare_listed(tables: Tables) -> None:
-    """Add to `faults` what the listing does not show, or shows with another size."""
+def compare_listed(tables: Tables) -> int:
+    """Make the table `unlike` of the places that the listing does not show, or shows with another size; returns how many there are."""
     tables.run(
         """
-        INSERT INTO faults
-        SELECT p.path, CASE WHEN l.path IS NULL THEN 'missing' WHEN l.size < p.size THEN 'truncated' ELSE 'damaged' END,
-               CASE WHEN l.path IS NULL THEN 'is not there' ELSE format('has {} of {} bytes', l.size, p.size) END
-        FROM places AS p LEFT JOIN listed AS l USING (path) WHERE l.path IS NULL OR l.size <> p.size
+        CREATE OR REPLACE TABLE unlike AS
+        SELECT p.* FROM places AS p LEFT JOIN listed AS l USING (path) WHERE l.path IS NULL OR l.size <> p.size
         """
     )
     tables.run("DROP TABLE listed")
+    return int(tables.row("SELECT count(*) FROM unlike")[0])
 
 
 def add_faults(tables: Tables, found: Sequence[tuple[str, Fault]]) -> None:

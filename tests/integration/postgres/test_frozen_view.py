@@ -6,13 +6,14 @@ from __future__ import annotations
 import csv
 import io
 import signal
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from lockstep.errors import ClientToolFailed, DatabaseFailed, DatabaseUnreachable, DiskFailed, PermissionMissing
+from lockstep.errors import ClientToolFailed, DatabaseFailed, DatabaseUnreachable, DiskFailed, PermissionMissing, TableLocked
 from lockstep.postgres.connection import open_database
 from lockstep.postgres.dump import dump_to_directory, dump_to_stream
 from lockstep.postgres.embedded import EmbeddedServer
@@ -130,14 +131,11 @@ def test_a_row_level_policy_fails_the_backup_instead_of_thinning_it(server_of: S
         execute(address, "DROP OWNED BY blinkered; DROP ROLE blinkered")
 
 
-def test_a_locked_table_ends_the_dump_with_its_reason(
-    server_of: ServerOf, fresh_database: FreshDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    address = fresh_database(server_of(18), SAMPLE)
-    monkeypatch.setattr("lockstep.postgres.dump.LOCK_WAIT_SECONDS", 1)
+def test_a_locked_table_ends_the_dump_with_its_reason(server_of: ServerOf, fresh_database: FreshDatabase) -> None:
+    address = replace(fresh_database(server_of(18), SAMPLE), lock_timeout_seconds=1)
     with open_database(address) as database, database.frozen() as view, psycopg.connect(address.conninfo) as migration:
         migration.execute("LOCK TABLE block")
-        with pytest.raises(DatabaseFailed, match="a table stayed locked"), dump_to_stream(view, find_programs(address, 18)) as stream:
+        with pytest.raises(TableLocked, match="a table stayed locked"), dump_to_stream(view, find_programs(address, 18)) as stream:
             list(stream.chunks())
 
 

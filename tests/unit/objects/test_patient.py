@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lockstep.errors import ObjectExists, ObjectNotFound, StoreBusy, StoreUnreachable
+from lockstep.objects.limits import StreamLimits
 from lockstep.objects.memory import MemoryStore
 from lockstep.objects.patient import PatientStore
 from lockstep.objects.retry import NO_RETRY, Backoff, RetryPolicy
@@ -124,9 +125,16 @@ def test_what_is_no_failure_of_the_service_is_said_at_once() -> None:
     assert store.asked == ["read"]
 
 
-def test_a_first_look_is_no_time_for_patience() -> None:
+def test_a_first_look_at_a_service_that_fails_is_patient() -> None:
     store = Failing()
-    store.errors = [UNREACHABLE]
+    store.errors = [BUSY, UNREACHABLE]
+    patient(store).check_reachable()
+    assert store.asked == ["check_reachable"] * 3
+
+
+def test_a_first_look_at_what_cannot_be_connected_to_is_no_time_for_patience() -> None:
+    store = Failing()
+    store.errors = [StoreUnreachable("unknown host", hint="Check it.", fault="unreachable")]
     with pytest.raises(StoreUnreachable):
         patient(store).check_reachable()
     assert store.asked == ["check_reachable"]
@@ -162,11 +170,20 @@ def test_what_was_there_before_the_first_try_exists_even_with_the_same_bytes(the
     assert store.read("a").bytes() == there
 
 
-def test_a_stream_is_not_begun_anew() -> None:
+def test_a_stream_that_fits_into_one_request_is_sent_again() -> None:
+    store = Failing()
+    store.errors = [UNREACHABLE]
+    patient(store).write_stream("a", iter([b"ha", b"lf"]))
+    assert store.asked == ["write", "write"]
+    assert store.read("a").bytes() == b"half"
+
+
+def test_a_longer_stream_is_not_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lockstep.objects.patient.STREAM", StreamLimits(part_bytes=3))
     store = Failing()
     store.errors = [UNREACHABLE]
     with pytest.raises(StoreUnreachable):
-        patient(store).write_stream("a", iter([b"half"]))
+        patient(store).write_stream("a", iter([b"ha", b"lf", b" and more"]))
     assert store.asked == ["write"]
 
 

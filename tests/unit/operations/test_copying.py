@@ -11,11 +11,12 @@ import pytest
 from lockstep.errors import MissingObjects, ObjectNotFound, PermissionMissing, StoreBusy, StoreUnreachable
 from lockstep.model.inventory import InventoryEntry, MissingObject, Wanted
 from lockstep.model.objects import ObjectAttributes
+from lockstep.objects.doubt import SAME_BYTES
 from lockstep.objects.local import LocalStore
 from lockstep.objects.memory import MemoryBody, MemoryStore
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop
-from lockstep.operations.copying import TRIES_OF_WRONG_BYTES, Copied, Copier
+from lockstep.operations.copying import Copied, Copier
 from lockstep.progress import Event, StageAdvanced
 from lockstep.repository.pool import read_object
 from lockstep.repository.repository import Repository
@@ -131,11 +132,11 @@ def test_bytes_that_were_flipped_on_the_way_are_fetched_again(
     make_copier: Any, repository: Repository, tables: Tables, data: bytes
 ) -> None:
     flipped = b"X" + data[1:]
-    store = Troubled(a=[flipped] * (TRIES_OF_WRONG_BYTES - 1))
+    store = Troubled(a=[flipped] * (SAME_BYTES - 1))
     store.write("a", data)
     assert make_copier(main=store).copy([wanted("a", data)]) == Copied(1, len(data))
     assert read_object(repository.store, held(tables)["a"]).bytes() == data
-    assert store.requests.counts().retried == TRIES_OF_WRONG_BYTES - 1
+    assert store.requests.counts().retried == SAME_BYTES - 1
 
 
 def test_bytes_that_stay_wrong_are_a_mismatch_and_not_kept(make_copier: Any, repository: Repository, tables: Tables) -> None:
@@ -144,7 +145,7 @@ def test_bytes_that_stay_wrong_are_a_mismatch_and_not_kept(make_copier: Any, rep
     make_copier(main=store).copy([wanted("a", b"right")])
     assert missing(tables) == [MissingObject("main", "a", 5, "wrong_checksum")]
     assert objects_in(repository.store) == set()
-    assert store.requests.counts().get == TRIES_OF_WRONG_BYTES
+    assert store.requests.counts().get == SAME_BYTES
 
 
 def test_other_bytes_than_the_metadata_say_are_a_mismatch(make_copier: Any, tables: Tables) -> None:

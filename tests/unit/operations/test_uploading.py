@@ -273,7 +273,7 @@ class LosingAnswers(MemoryStore):
 @pytest.mark.parametrize("listed", [True, False])
 def test_an_upload_whose_answer_was_lost_has_happened(upload: Any, repository: Repository, tables: Tables, *, listed: bool) -> None:
     store = LosingAnswers()
-    assert upload(store, keep(repository, "a", SMALL, tables), listed=listed) == Uploaded(already_there=1)
+    assert upload(store, keep(repository, "a", SMALL, tables), listed=listed) == Uploaded(uploaded=1, uploaded_bytes=len(SMALL))
     assert store.requests.counts().retried == 1
 
 

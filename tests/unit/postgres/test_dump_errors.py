@@ -12,6 +12,7 @@ from lockstep.errors import (
     LockstepError,
     PermissionMissing,
     RestoreFailed,
+    TableLocked,
 )
 from lockstep.postgres.dump_errors import explain_dump, explain_restore
 
@@ -27,8 +28,8 @@ KNOWN = {"host": "db", "port": "5432", "dbname": "parsec", "user": "backup", "pa
             'pg_dump failed: the user "backup" may not read table "block"',
         ),
         ("pg_dump: error: query failed: ERROR:  permission denied for schema private", PermissionMissing, 'may not read schema "private"'),
-        ("pg_dump: error: query failed: ERROR:  canceling statement due to statement timeout", DatabaseFailed, "a table stayed locked"),
-        ("pg_dump: error: query failed: ERROR:  canceling statement due to lock timeout", DatabaseFailed, "a table stayed locked"),
+        ("pg_dump: error: query failed: ERROR:  canceling statement due to statement timeout", TableLocked, "a table stayed locked"),
+        ("pg_dump: error: query failed: ERROR:  canceling statement due to lock timeout", TableLocked, "a table stayed locked"),
         ('pg_dump: error: query failed: ERROR:  invalid snapshot identifier: "1-1-1"', DatabaseFailed, "the frozen moment is not known"),
         ("pg_dump: error: query failed: server closed the connection unexpectedly", DatabaseUnreachable, "the server ended the connection"),
         ('pg_dump: error: could not write to file "d/1.dat.gz": No space left on device', DiskFailed, "the disk is full"),

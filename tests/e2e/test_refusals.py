@@ -175,17 +175,17 @@ def test_unknown_snapshots_and_newer_formats_are_refused_politely(world: World) 
     told = error_of(world.restore(target, snapshot="20200101T000000Z-00000000"), kind="snapshot_not_found")
     assert "20200101T000000Z-00000000" in told
     manifest = world.repo_path / "snapshots" / made["snapshot"] / "manifest.json"
-    for path, deployment, command in (
-        (world.repo_path / "lockstep.json", source, world.backup),
-        (manifest, target, world.restore),
+    for path, deployment, command, reading in (
+        (world.repo_path / "lockstep.json", source, world.backup, ("list",)),
+        (manifest, target, world.restore, ("show", made["snapshot"])),
     ):
         whole = path.read_text()
         path.write_text(json.dumps({**json.loads(whole), "format": 2}))
-        for ran in (command(deployment), world.run("list", "--json")):
+        for ran in (command(deployment), world.run(*reading, "--json")):
             told = error_of(ran, kind="repository_invalid")
             assert "newer" in told
         path.write_text("{")
-        error_of(world.run("list", "--json"), kind="repository_invalid")
+        error_of(world.run(*reading, "--json"), kind="repository_invalid")
         path.write_text(whole)
     assert world.everything(source, target) == before
 

@@ -113,11 +113,11 @@ def test_a_running_writer_holds_a_lease_and_a_dead_one_loses_it(world: World) ->
     blocker = source.connect()
     blocker.execute("LOCK TABLE vlob_atom IN ACCESS EXCLUSIVE MODE")
     with world.started("backup", *source.options) as process:
-        wait_until(lambda: any(path.startswith("objects/") for path in stored(world)))
+        wait_until(lambda: any(path.startswith("locks/") for path in stored(world)))
         assert [path for path in stored(world) if path.startswith("locks/")] == ["locks/writer.json"]
         told = error_of(world.backup(source), status=4, kind="repository_locked")
         assert str(process.pid) in told
-        assert world.run("list", "--json", env=access(world)).json == {"snapshots": []}
+        assert world.run("list", "--json", env=access(world)).json["snapshots"] == []
         process.kill()
         process.wait()
     blocker.close()
@@ -132,7 +132,7 @@ def test_a_signal_gives_the_lease_back_and_leaves_no_half_made_snapshot(world: W
     with source.connect() as blocker:
         blocker.execute("LOCK TABLE vlob_atom IN ACCESS EXCLUSIVE MODE")
         with world.started("backup", *source.options) as process:
-            wait_until(lambda: any(path.startswith("objects/") for path in stored(world)))
+            wait_until(lambda: any(path.startswith("locks/") for path in stored(world)))
             process.send_signal(signal.SIGTERM)
             _, stderr = process.communicate(timeout=10)
     assert process.returncode == 143, stderr
@@ -190,7 +190,10 @@ def test_a_manifest_of_another_repository_is_not_taken_for_ones_own(world: World
     path = f"snapshots/{made['snapshot']}/manifest.json"
     document = json.loads(read(world, path))
     write(world, path, json.dumps({**document, "repository": "00000000-0000-4000-8000-000000000000"}).encode())
-    error_of(world.run("list", "--json", env=access(world)), kind="repository_invalid")
+    listed = world.run("list", "--json", env=access(world))
+    assert (listed.returncode, listed.json["snapshots"]) == (3, []), listed
+    assert "of another repository" in listed.json["damaged"][0]["why"]
+    error_of(world.run("show", made["snapshot"], "--json", env=access(world)), kind="repository_invalid")
 
 
 def wait_until(condition: Any, *, seconds: float = 30) -> None:

@@ -124,7 +124,8 @@ class _HeldLease:
 
     def give_back(self) -> None:
         self._stop.set()
-        self._thread.join(timeout=self._times.beat)
+        if self._thread.ident is not None:
+            self._thread.join(timeout=self._times.beat)
         with suppress(LockstepError):  # a lease that cannot be removed now ends by itself
             self.check()
             self._store.delete([LEASE])
@@ -141,13 +142,13 @@ class _HeldLease:
 @contextmanager
 def _lease(store: ObjectStore, operation: str, *, listener: Listener, times: LeaseTimes) -> Iterator[WriterLock]:
     lease = _HeldLease(store, {**_holder(operation), "token": uuid.uuid4().hex, "beat": 0}, times)
-    try:
-        lease.take(overwrite=False)
-    except ObjectExists:
-        _wait_until_dead(store, times)
-        listener(Note(_TAKEN_OVER, level="warning"))
-        lease.take(overwrite=True)
-    try:
+    try:  # from before it is taken: a signal may come while it settles
+        try:
+            lease.take(overwrite=False)
+        except ObjectExists:
+            _wait_until_dead(store, times)
+            listener(Note(_TAKEN_OVER, level="warning"))
+            lease.take(overwrite=True)
         yield lease
     finally:
         lease.give_back()

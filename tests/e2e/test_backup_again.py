@@ -103,6 +103,7 @@ def test_a_dry_run_counts_and_writes_nothing(world: World) -> None:
     ran = world.backup(source, "--dry-run")
     assert ran.returncode == 0, ran
     assert (ran.json["dry_run"], ran.json["referenced"], ran.json["new"]) == (True, 9, 9)
+    assert (ran.json["rate"], ran.json["seconds"], ran.json["requests"] >= 9) == (None, None, True)
     assert world.everything(source) == before
     assert not world.repo_path.exists()
     world.backup(source)
@@ -110,6 +111,7 @@ def test_a_dry_run_counts_and_writes_nothing(world: World) -> None:
     text = world.run("backup", *source.options, "--dry-run")
     assert text.returncode == 0, text
     assert "0 new objects" in text.stdout
+    assert "  take      about " in text.stdout
     assert world.everything(source) == before
 
 

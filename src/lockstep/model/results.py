@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from lockstep.model.cost import Rate
 from lockstep.model.database import DumpFormat
 
 
@@ -96,7 +97,11 @@ class ImportResult:
 
 @dataclass(frozen=True, slots=True)
 class BackupPlan:
-    """What a backup would do now: nothing was written. Sizes in bytes; `database_bytes` is the size on the server."""
+    """What a backup would do now, and what that would cost: nothing was written.
+
+    Sizes in bytes; `database_bytes` is the size on the server. `requests` are those to the deployment's stores, `repository_requests` those
+    to a repository in an object store. `rate` is that of former runs; what they do not tell is None.
+    """
 
     database: str
     database_bytes: int
@@ -106,6 +111,11 @@ class BackupPlan:
     new_bytes: int
     requests: int
     room_left: int | None
+    repository_requests: int = 0
+    rate: Rate | None = None
+    copy_seconds: float | None = None
+    dump_seconds: float | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

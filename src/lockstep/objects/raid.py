@@ -22,7 +22,7 @@ from lockstep.model.raid import RaidMode, needed_nodes
 from lockstep.objects.memory import MemoryBody
 from lockstep.objects.raid_nodes import NODE_FAULTS, PATIENCE, NodeCounter, RaidNodes
 from lockstep.objects.retry import RetryPolicy
-from lockstep.objects.store import Body, ObjectStore, RequestCounter
+from lockstep.objects.store import Body, ObjectStore, RequestCounter, is_local
 
 
 @dataclass(slots=True)
@@ -244,6 +244,12 @@ def read_expected(store: ObjectStore, key: str, *, size: int | None, version: st
 def weight_in_memory(store: ObjectStore, size: int) -> int | None:
     """What an object of a RAID takes of the memory for objects, its parts and itself; None for any other store."""
     return 3 * size if isinstance(store, RaidStore) else None
+
+
+def requests_of_a_read(store: ObjectStore) -> int:
+    """How many requests it takes to read a small object: none on a local disk, one for each node of a raid5."""
+    nodes = store.nodes.stores if isinstance(store, RaidStore) and store.mode == "raid5" else (store,)
+    return sum(not is_local(node) for node in nodes)
 
 
 def _md5(data: bytes) -> str:

@@ -157,3 +157,8 @@ class ObjectStore(Protocol):
 
     def free_bytes(self) -> int | None:
         """Room left, when the store is a local disk; else None."""
+
+
+def is_local(store: ObjectStore) -> bool:
+    """True for a directory on a local disk, where nothing is sent."""
+    return store.local_file("any") is not None

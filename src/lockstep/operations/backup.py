@@ -6,7 +6,7 @@ import secrets
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -132,11 +132,11 @@ class _Run:
                     )  # objects may be read as soon as the moment is frozen
                     chain_length = save_references(draft, self.history, self.tables, listener=self.listener)
                     dumped = dumping.result()
-                copied, seconds = copying.result()
+                copied = copying.result()
             recovered = ask_again(copier, self.deployment, self.bound, self.database)
             self._prove()
             total = self.copied_before.plus(copied).plus(recovered.late).plus(recovered.elsewhere)
-            objects = self._counts(named, total, recovered, seconds)
+            objects = self._counts(named, total, recovered)
             manifest = self._manifest(draft, dumped, objects, created=view.at, chain_length=chain_length, started=started)
             self._commit(draft, manifest, copier.journal)  # until here the snapshot does not exist
         return self._result(manifest, objects, started)
@@ -155,7 +155,7 @@ class _Run:
             self.listener(
                 Note(f"much is new ({new.objects} objects): copying before the dump, round {rounds_done + 1} of {catch_up.rounds}")
             )
-            self.copied_before = self.copied_before.plus(self._copy(copier, new)[0])
+            self.copied_before = self.copied_before.plus(self._copy(copier, new))
             plans.forget_all_missing(self.tables)  # what is missing is decided after the freeze
 
     def _name(self, frozen_at: datetime) -> SnapshotId:
@@ -200,12 +200,12 @@ class _Run:
                 stop=self.stop,
             )
 
-    def _copy(self, copier: Copier, new: plans.NewObjects) -> tuple[Copied, float]:
+    def _copy(self, copier: Copier, new: plans.NewObjects) -> Copied:
         started = time.monotonic()
         self.listener(StageStarted(STAGE, total=new.objects, unit="objects"))
         copied = copier.copy(plans.wanted(self.tables)) if new.objects else copier.copy(())
         self.listener(StageEnded(STAGE))
-        return copied, time.monotonic() - started
+        return replace(copied, seconds=time.monotonic() - started)
 
     def _prove(self) -> None:
         left = plans.unaccounted(self.tables)
@@ -214,7 +214,7 @@ class _Run:
                 f"{left} referenced objects were neither copied nor found missing", hint="Report this: it is a fault of lockstep."
             )
 
-    def _counts(self, named: references.ReferenceCounts, total: Copied, recovered: Recovered, seconds: float) -> BackupObjects:
+    def _counts(self, named: references.ReferenceCounts, total: Copied, recovered: Recovered) -> BackupObjects:
         lacking = plans.count_missing(self.tables)
         new = plans.count_new(self.tables)
         return BackupObjects(
@@ -225,7 +225,7 @@ class _Run:
             reused=named.objects - new - lacking.missing - lacking.mismatched,
             missing=lacking.missing,
             mismatched=lacking.mismatched,
-            seconds=seconds,
+            seconds=total.seconds,
             recovered=recovered.elsewhere.objects,
         )
 

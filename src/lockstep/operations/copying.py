@@ -24,14 +24,15 @@ STAGE = "objects"
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What a pass copied."""
+    """What a pass copied, and how long that took where it was measured."""
 
     objects: int = 0
     size_bytes: int = 0
+    seconds: float = 0.0
 
     def plus(self, other: Copied) -> Copied:
         """Both together."""
-        return Copied(self.objects + other.objects, self.size_bytes + other.size_bytes)
+        return Copied(self.objects + other.objects, self.size_bytes + other.size_bytes, self.seconds + other.seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from lockstep.model.results import BackupPlan, BackupResult
 from lockstep.report.faults import faults_as_lines
-from lockstep.report.units import as_bytes, as_count, as_counted, as_duration
+from lockstep.report.units import as_bytes, as_count, as_counted, as_duration, as_rate
 
 GROUPS_SHOWN = 10
 
@@ -64,11 +64,33 @@ def plan_as_text(plan: BackupPlan) -> str:
         "a backup now would",
         f"  dump      the database {plan.database} ({as_bytes(plan.database_bytes)} on the server)",
         f"  copy      {as_counted(plan.new, 'new object')} ({as_bytes(plan.new_bytes)}) of {referenced}",
-        f"  send      about {as_counted(plan.requests, 'request')} to the stores",
+        f"  send      about {as_counted(plan.requests, 'request')} to the stores{_to_repository(plan)}",
+        f"  take      {_time(plan)}",
     ]
     if plan.room_left is not None:
         lines.append(f"  find      {as_bytes(plan.room_left)} of room left for the repository")
     return "\n".join([*lines, "nothing was written"])
+
+
+def _to_repository(plan: BackupPlan) -> str:
+    return f", and about {as_count(plan.repository_requests)} to the repository" if plan.repository_requests else ""
+
+
+def _time(plan: BackupPlan) -> str:
+    """How long, and how that is known."""
+    known = [] if plan.dump_seconds is None else [f"the dump {as_duration(plan.dump_seconds)}"]
+    if plan.new:
+        known += [] if plan.copy_seconds is None else [f"copying {as_duration(plan.copy_seconds)}"]
+    if plan.rate is not None:
+        rate = f"{as_count(round(plan.rate.objects_per_second))} objects/s, {as_rate(plan.rate.bytes_per_second)}"
+        known.append(f"at the rate so far, {rate}")
+    if plan.seconds is None:
+        return f"an unknown time: no former run tells how fast objects are copied{_in_brackets(known)}"
+    return f"about {as_duration(plan.seconds)}{_in_brackets(known)}"
+
+
+def _in_brackets(parts: list[str]) -> str:
+    return f" ({'; '.join(parts)})" if parts else ""
 
 
 def _requests(result: BackupResult) -> str:

@@ -100,7 +100,10 @@ class EncryptionRecord(Record):
 
 
 class ObjectCounts(Record):
-    """The objects of the snapshot; each referenced one is new, reused, missing or mismatched."""
+    """The objects of the snapshot; each referenced one is new, reused, missing or mismatched.
+
+    `seconds` is what copying the new ones took; None in manifests that were written before it was recorded.
+    """
 
     referenced: Count
     referenced_bytes: Count
@@ -109,6 +112,7 @@ class ObjectCounts(Record):
     reused: Count
     missing: Count
     mismatched: Count
+    seconds: float | None = None
 
 
 class ImportRecord(Record):

@@ -83,6 +83,11 @@ def plan_new(tables: Tables, *, compare_etags: bool) -> NewObjects:
     return NewObjects(objects, size_bytes)
 
 
+def new_by_store(tables: Tables) -> dict[str, int]:
+    """How many objects `plan_new` found, for each store that has any."""
+    return dict(tables.rows("SELECT store, count(*) FROM wanted GROUP BY store"))
+
+
 def wanted(tables: Tables) -> Iterator[Wanted]:
     """Stream what `plan_new` found, sorted by store and key (a store serves neighbours best)."""
     return _wanted(tables, "wanted")

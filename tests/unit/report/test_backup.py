@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from lockstep.model.cost import Rate
 from lockstep.model.results import BackupDatabase, BackupObjects, BackupPlan, BackupResult, MissingGroup, Requests
 from lockstep.report.backup import GROUPS_SHOWN, as_document, as_text, plan_as_document, plan_as_text
 
@@ -103,8 +104,23 @@ def test_a_plan_says_what_would_be_done_and_that_nothing_was() -> None:
         "  dump      the database parsec (1.00 GiB on the server)",
         "  copy      1 new object (100 B) of 10 referenced (1000 B)",
         "  send      about 1 request to the stores",
+        "  take      an unknown time: no former run tells how fast objects are copied",
         "nothing was written",
     ]
+
+
+COSTED = replace(PLAN, repository_requests=7, rate=Rate(1234.4, 5 << 20, 2), copy_seconds=90.0, dump_seconds=12.0, seconds=90.0)
+
+
+def test_a_plan_tells_how_long_and_how_that_is_known() -> None:
+    lines = plan_as_text(COSTED).splitlines()
+    assert "  send      about 1 request to the stores, and about 7 to the repository" in lines
+    assert "  take      about 1 min 30 s (the dump 12 s; copying 1 min 30 s; at the rate so far, 1,234 objects/s, 5.00 MiB/s)" in lines
+
+
+def test_a_plan_without_new_objects_tells_the_time_of_the_dump() -> None:
+    plan = replace(PLAN, new=0, copy_seconds=0.0, dump_seconds=12.0, seconds=12.0)
+    assert "  take      about 12 s (the dump 12 s)" in plan_as_text(plan).splitlines()
 
 
 def test_a_plan_tells_the_room_that_is_left_on_a_local_disk() -> None:
@@ -115,3 +131,5 @@ def test_the_document_of_a_plan_says_that_it_is_one() -> None:
     document = plan_as_document(PLAN)
     assert document["dry_run"] is True
     assert (document["new"], document["room_left"]) == (1, None)
+    assert (document["requests"], document["rate"], document["seconds"]) == (1, None, None)
+    assert plan_as_document(COSTED)["rate"] == {"objects_per_second": 1234.4, "bytes_per_second": 5 << 20, "runs": 2}

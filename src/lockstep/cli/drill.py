@@ -47,7 +47,17 @@ Report = Annotated[
     Path | None,
     typer.Option("--report", metavar="FILE.html", show_default=False, help="Write the result as one page that needs nothing else."),
 ]
-Jobs = Annotated[int, typer.Option("--jobs", min=1, max=64, metavar="N", help="Sessions that restore the dump at the same time.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        min=1,
+        max=64,
+        metavar="N",
+        show_default=False,
+        help="Sessions that restore the dump at the same time. Default: one a core, at most 4.",
+    ),
+]
 
 
 def run_drill(
@@ -58,7 +68,7 @@ def run_drill(
     scratch_database: ScratchDatabase = None,
     read_data: ReadData = None,
     report_: Report = None,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
     client_programs: ClientPrograms = None,
     concurrency: Concurrency = None,
     temp_dir: TempDir = None,

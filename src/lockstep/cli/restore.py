@@ -35,7 +35,10 @@ InPlace = Annotated[
     bool, typer.Option("--in-place", help="Fill an existing empty database in one transaction; for roles without CREATEDB.")
 ]
 NoOwner = Annotated[bool, typer.Option("--no-owner", help="Leave out owners and privileges; for servers without the dump's roles.")]
-Jobs = Annotated[int, typer.Option("--jobs", min=1, metavar="N", help="Restore N tables at a time.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", min=1, metavar="N", show_default=False, help="Restore N tables at a time. Default: one a core, at most 4."),
+]
 Prefix = Annotated[
     str,
     typer.Option("--prefix", metavar="P", show_default=False, help="Restore only objects whose key starts with P; implies --only objects."),
@@ -71,7 +74,7 @@ def run_restore(
     disconnect: Disconnect = False,
     in_place: InPlace = False,
     no_owner: NoOwner = False,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
     prefix: Prefix = "",
     verify: Verify = True,
     overwrite: Overwrite = False,

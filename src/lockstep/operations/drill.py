@@ -43,7 +43,7 @@ class DrillOptions:
     database: DatabaseAddress | None = None
     client_programs: str | None = None
     percent: float | None = None
-    jobs: int = 1
+    jobs: int | None = None
     limits: TransferLimits = field(default_factory=TransferLimits)
     temporary: Path | None = None
 

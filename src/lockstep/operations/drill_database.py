@@ -38,7 +38,7 @@ class DatabaseDrill:
     book: DrillBook
     listener: Listener
     stop: Stop
-    jobs: int = 1
+    jobs: int | None = None
     server_version: str = field(default="", init=False)
 
     def run(self, server: DrillServer, *, references_known: bool) -> None:

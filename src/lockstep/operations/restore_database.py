@@ -42,7 +42,7 @@ class DatabaseOptions:
     disconnect: bool = False
     in_place: bool = False
     no_owner: bool = False
-    jobs: int = 1
+    jobs: int | None = None
     maintenance_db: str | None = None
 
 

@@ -9,6 +9,7 @@ Source: PostgreSQL manual, pg_restore, psql (`--single-transaction`); the settin
 # ruff: noqa: A002 - `format` is what the command line and the manifest call it
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,6 +36,9 @@ _CHUNK_BYTES = 1 << 20
 
 Tick = Callable[[], None]
 
+JOBS = min(4, os.cpu_count() or 1)
+"""Sessions that restore at a time when nobody says how many: one a core of this machine, and no more than any server has to spare."""
+
 
 def restore_archive(
     address: DatabaseAddress,
@@ -43,14 +47,14 @@ def restore_archive(
     archive: Path,
     *,
     format: DumpFormat,
-    jobs: int = 1,
+    jobs: int | None = None,
     no_owner: bool = False,
     tick: Tick | None = None,
 ) -> None:
     """Fill an empty database of our own from the archive at a path. What is in it after an error is for the caller to drop.
 
-    `jobs` sessions work at a time where the format and the versions allow it. `no_owner` leaves out ownership, privileges and
-    tablespaces, so that the dump restores where the roles are not. `tick` is called a few times a second, and may raise.
+    `jobs` sessions work at a time (by default JOBS) where the format and the versions allow it. `no_owner` leaves out ownership,
+    privileges and tablespaces, so that the dump restores where the roles are not. `tick` is called a few times a second, and may raise.
     Raises RestoreFailed, PermissionMissing, ClientToolFailed, DatabaseFailed, DatabaseUnreachable, and TargetRefused for what a plain
     dump cannot do.
     """
@@ -61,7 +65,7 @@ def restore_archive(
             return
         # --dbname alone makes pg_restore connect; everything else about the connection, with the password, is in the environment
         arguments = [programs.path("pg_restore"), "--exit-on-error", "--no-password", f"--dbname={make_conninfo('', dbname=dbname)}"]
-        arguments += [*_choices(format, no_owner=no_owner), f"--jobs={jobs}", str(archive)]
+        arguments += [*_choices(format, no_owner=no_owner), f"--jobs={jobs or JOBS}", str(archive)]
         with client_environment(connection) as environment, Child(arguments, environment=environment) as child:
             _check(connection, child, child.wait(tick))
 

@@ -79,6 +79,11 @@ COMMANDS: Sequence[CommandPlace] = (
         "lockstep.cli.copy:run_copy",
         "Copy snapshots to a second repository, which becomes a mirror of this one; only what is not there yet travels.",
     ),
+    CommandPlace(
+        "prune",
+        "lockstep.cli.prune:run_prune",
+        "Remove the snapshots that a retention policy does not keep, then the objects that no kept snapshot references.",
+    ),
     CommandPlace("key", "lockstep.cli.key:run_key", "Make a pair of keys: the secret one goes into a file, the public one is printed."),
     CommandPlace("demo", "lockstep.cli.demo:run_demo", "Show the whole story on this machine, with a real PostgreSQL and S3 store."),
 )

@@ -11,8 +11,10 @@ from lockstep.deployment.deployment import Deployment
 from lockstep.encryption.identities import Identities
 from lockstep.encryption.keyring import Keyring
 from lockstep.encryption.recipients import read_recipients
-from lockstep.errors import ConfigurationError
+from lockstep.errors import ConfigurationError, LockstepError
+from lockstep.model.addresses import StoreAddress
 from lockstep.objects.addresses import parse_url
+from lockstep.objects.bucket_settings import open_bucket_settings
 from lockstep.objects.open import open_store
 from lockstep.objects.patient import PatientStore
 from lockstep.objects.raid_modes import open_raid
@@ -46,6 +48,15 @@ def open_repository_store(settings: RepositorySettings, encryption: EncryptionSe
     else:
         store = PatientStore(open_store(settings.address, private=True))
     return with_keyring(store, _keyring(settings.identity, encryption or EncryptionSettings()))
+
+
+def keeps_versions(address: StoreAddress) -> bool:
+    """True when a bucket is known to keep what is deleted in it as older versions; asking takes a request."""
+    settings = open_bucket_settings(address)
+    try:
+        return settings is not None and settings.versioning() == "on"
+    except LockstepError:  # these credentials may not ask
+        return False
 
 
 def _keyring(identity: IdentitySettings, encryption: EncryptionSettings) -> Keyring:

@@ -16,7 +16,7 @@ from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits, in_parallel
 from lockstep.operations.carrying import Spoilt, carry, is_there
 from lockstep.progress import Listener, Note, StageAdvanced, StageEnded, StageStarted
-from lockstep.repository.layout import OBJECTS, ODD
+from lockstep.repository.layout import POOL
 from lockstep.repository.pool import read_object
 from lockstep.tables import copies
 from lockstep.tables.copies import Lacking
@@ -59,7 +59,7 @@ class ObjectsCopy:
 
     def list_target(self) -> None:
         """Find out what lies in the mirror: what was lost there is copied again, and what a stopped run left is not."""
-        for prefix in (OBJECTS, ODD):
+        for prefix in POOL:
             for page in self.target.list(prefix):
                 copies.add_listed(self.tables, page)
 

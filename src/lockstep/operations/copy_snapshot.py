@@ -187,7 +187,7 @@ class SnapshotCopy:
             self._carry(link.references, path)
             return Fold(references=link.references.model_copy(update={"path": path}), parent=link.parent)
         made = self.tables.directory / "folded.parquet"
-        copies.save_references(self.tables, made)
+        copies.save_references(self.tables, made, table="named")
         return Fold(references=self._save(made, path))
 
     def _gather(self, number: int) -> FileEntry | None:
@@ -206,10 +206,7 @@ class SnapshotCopy:
             self._write_record(changed_bridges(self.bridges, self.target.id, **changes))
 
     def _save(self, made: Path, path: str) -> FileEntry:
-        with made.open("rb") as file:
-            self.target.store.write_stream(path, iter(lambda: file.read(self.limits.chunk), b""), overwrite=True)
-        made.unlink()
-        entry = self.target.describe(path)
+        entry = self.target.save_made(made, path)
         self.files_bytes += entry.size
         return entry
 

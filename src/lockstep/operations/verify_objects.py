@@ -153,7 +153,7 @@ class ObjectsVerification:
         """List the pool. False when something in it cannot be listed: then each object is asked about."""
         verifications.begin_listing(self.tables)
         try:
-            for prefix in (layout.OBJECTS, layout.ODD):
+            for prefix in layout.POOL:
                 for page in self.store.list(prefix):
                     verifications.add_listed(self.tables, page)
                     self.listener(StageAdvanced(STAGE, done=len(page)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 from lockstep.errors import BucketNotFound, ObjectNotFound
@@ -34,6 +34,12 @@ def save_drill(store: ObjectStore, snapshot: str, started: datetime, document: M
     store.write(path, sealed(document))
     store.flush()
     return path
+
+
+def drills_of(store: ObjectStore, snapshots: Collection[str]) -> list[str]:
+    """The records of drills of these snapshots."""
+    names = ((info.key, _NAME.fullmatch(info.key)) for page in store.list(DRILLS) for info in page)
+    return [path for path, name in names if name is not None and name[2] in snapshots]
 
 
 def last_proven(store: ObjectStore, *, snapshot: str | None = None) -> dict[str, datetime]:

@@ -50,7 +50,7 @@ def read_history(repository: Repository, *, listener: Listener) -> History:
         manifests.append(manifest)
         previous = Previous(snapshot=snapshot, sha256=checksum)
     named = named_segments(manifests, bridges)
-    present = _present_segments(repository, named)
+    present = present_segments(repository, named)
     for path in sorted(named.keys() - present):
         listener(Note(f"'{path}' is gone; the objects that it recorded are copied again", level="warning"))
     _check_head(repository, previous, bridges, listener=listener)
@@ -76,7 +76,7 @@ def all_segments(repository: Repository) -> list[FileEntry]:
         except RepositoryInvalid:
             unreadable = True
     named = named_segments(manifests, bridges)
-    present = _present_segments(repository, named)
+    present = present_segments(repository, named)
     found = [entry for path, entry in sorted(named.items()) if path in present]
     if not unreadable:
         return found
@@ -126,8 +126,8 @@ def _all_snapshots(repository: Repository, *, removed: Collection[str]) -> list[
     return sorted(found)
 
 
-def _present_segments(repository: Repository, named: Iterable[str]) -> set[str]:
-    """The segments that are there: those that are listed, and of the others that manifests name those that are found all the same."""
+def present_segments(repository: Repository, named: Iterable[str]) -> set[str]:
+    """The segments that are there: those that are listed, and of the others that are `named` those that are found all the same."""
     listed = {info.key for page in repository.store.list(layout.INVENTORY) for info in page if layout.is_segment(info.key)}
     if repository.is_local:
         return listed

@@ -14,6 +14,8 @@ SNAPSHOTS = "snapshots/"
 INVENTORY = "inventory/"
 OBJECTS = "objects/"
 ODD = "odd/"
+POOL = (OBJECTS, ODD)
+"""Where objects lie."""
 ENCRYPTED = ".age"
 """Behind the name of every encrypted file."""
 WORK = "locks/work"
@@ -67,6 +69,12 @@ def is_segment(path: str) -> bool:
 def folded_path(snapshot: SnapshotId, number: int) -> str:
     """The file of references that a record with this number puts in the place of a snapshot's own."""
     return f"{SNAPSHOTS}{snapshot}/references-{number}.parquet"
+
+
+def is_folded(path: str) -> bool:
+    """True when a path has the form of folded references."""
+    found = _REFERENCES.fullmatch(path)
+    return found is not None and found[1] is not None
 
 
 def is_references(path: str) -> bool:

@@ -187,6 +187,13 @@ class Repository:
         """
         return local_copy(self.store, entry, directory)
 
+    def save_made(self, made: Path, path: str) -> FileEntry:
+        """Store a file of the work directory at a path, over what a killed run may have left there; the original goes."""
+        with made.open("rb") as file:
+            self.store.write_stream(path, iter(lambda: file.read(CHUNK), b""), overwrite=True)
+        made.unlink()
+        return self.describe(path)
+
     def describe(self, path: str) -> FileEntry:
         """A file of the repository as it is now, for files that no manifest names yet (segments of a killed run)."""
         doubt = Doubt()

@@ -9,12 +9,10 @@ from pathlib import Path
 from lockstep.model.inventory import InventoryEntry
 from lockstep.model.objects import ObjectInfo
 from lockstep.tables.engine import Tables
+from lockstep.tables.inventory import COLUMNS, PARQUET
 
-_COLUMNS = "store, key, size, sha256, etag, attributes, location, snapshot"
 _ROW = "store, key, sha256, snapshot"
 """What makes a row of an inventory the same in both repositories."""
-
-_PARQUET = "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +73,15 @@ def plan_snapshot(tables: Tables, own: Sequence[Path]) -> None:
 
     `restorable` has the latter.
     """
-    tables.run(f"CREATE OR REPLACE TABLE own_rows AS SELECT {_COLUMNS} FROM restorable LIMIT 0")  # noqa: S608
+    tables.run(f"CREATE OR REPLACE TABLE own_rows AS SELECT {COLUMNS} FROM restorable LIMIT 0")  # noqa: S608
     if own:
-        tables.run(f"INSERT INTO own_rows SELECT {_COLUMNS} FROM read_parquet($1)", [[str(path) for path in own]])  # noqa: S608
+        tables.run(f"INSERT INTO own_rows SELECT {COLUMNS} FROM read_parquet($1)", [[str(path) for path in own]])  # noqa: S608
     tables.run(
         f"""
         CREATE OR REPLACE TABLE needed AS
-        SELECT {_COLUMNS}, {_place("r")} AS path FROM restorable AS r
+        SELECT {COLUMNS}, {_place("r")} AS path FROM restorable AS r
         UNION ALL
-        SELECT {_COLUMNS}, {_place("o")} AS path FROM own_rows AS o ANTI JOIN restorable USING ({_ROW})
+        SELECT {COLUMNS}, {_place("o")} AS path FROM own_rows AS o ANTI JOIN restorable USING ({_ROW})
         """  # noqa: S608
     )
 
@@ -123,13 +121,13 @@ def save_unrecorded(tables: Tables, path: Path) -> int:
     kept = f"FROM needed ANTI JOIN mirrored USING ({_ROW}) ANTI JOIN own_rows USING ({_ROW})"
     count = int(tables.row(f"SELECT count(*) {kept}")[0])
     if count:
-        tables.run(f"COPY (SELECT {_COLUMNS} {kept} ORDER BY store, key, snapshot) TO '{_quoted(path)}' {_PARQUET}")
+        tables.run(f"COPY (SELECT {COLUMNS} {kept} ORDER BY store, key, snapshot) TO '{_quoted(path)}' {PARQUET}")
     return count
 
 
-def save_references(tables: Tables, path: Path) -> None:
-    """Write the table `named` as a full list of references."""
-    tables.run(f"COPY (SELECT store, key, size, '+' AS change FROM named ORDER BY store, key) TO '{_quoted(path)}' {_PARQUET}")  # noqa: S608
+def save_references(tables: Tables, path: Path, *, table: str) -> None:
+    """Write a table of references as a full list."""
+    tables.run(f"COPY (SELECT store, key, size, '+' AS change FROM {table} ORDER BY store, key) TO '{_quoted(path)}' {PARQUET}")  # noqa: S608
 
 
 def _place(alias: str) -> str:

@@ -8,11 +8,13 @@ from pathlib import Path
 from lockstep.model.inventory import InventoryEntry
 from lockstep.tables.engine import Tables
 
-_COLUMNS = "store, key, size, sha256, etag, attributes, location, snapshot"
+COLUMNS = "store, key, size, sha256, etag, attributes, location, snapshot"
+"""The columns of a segment."""
 
-_ROW_GROUP = 20_480
-"""Rows that a reader must hold at once for each column and thread. DuckDB's own default, 122,880, does not fit into its memory limit with
-the checksums and keys of an inventory; of this size a million entries are written, sorted and joined in 72 MB, and the file is as small."""
+PARQUET = "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)"
+"""How a segment is written. The row group is what a reader must hold at once for each column and thread: DuckDB's own default, 122,880
+rows, does not fit into its memory limit with the checksums and keys of an inventory; of this size a million entries are written, sorted
+and joined in 72 MB, and the file is as small."""
 
 _FROM_LISTS = """
     SELECT unnest($1::VARCHAR[]) AS store, unnest($2::VARCHAR[]) AS key, unnest($3::BIGINT[]) AS size, unnest($4::VARCHAR[]) AS sha256,
@@ -30,7 +32,7 @@ def create(tables: Tables, segments: Sequence[Path], *, run: str | None = None) 
         "(store VARCHAR, key VARCHAR, size BIGINT, sha256 VARCHAR, etag VARCHAR, attributes VARCHAR, location VARCHAR)"
     )
     names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in segments)
-    kept = f"SELECT {_COLUMNS} FROM read_parquet([{names}]) UNION ALL " if segments else ""  # noqa: S608 - our own file names
+    kept = f"SELECT {COLUMNS} FROM read_parquet([{names}]) UNION ALL " if segments else ""  # noqa: S608 - our own file names
     tables.run(f"CREATE OR REPLACE VIEW inventory AS {kept} SELECT *, '{run or ''}' AS snapshot FROM journal")  # noqa: S608 - a snapshot's id
 
 
@@ -47,7 +49,7 @@ def save_segment(tables: Tables, path: Path, *, snapshot: str, after: int = 0) -
     tables.run(
         f"""
         COPY (SELECT *, '{snapshot}' AS snapshot FROM journal WHERE rowid >= {after} ORDER BY store, key)
-        TO '{quoted}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})
+        TO '{quoted}' {PARQUET}
         """  # noqa: S608 - a snapshot's id and our own file name
     )
 

@@ -1,0 +1,143 @@
+"""Forget the snapshots that a policy does not keep, then the objects that no kept snapshot references.
+
+What is to go is worked out in full before the first write. Then one record makes it so: from the instant at which that is there, the
+removed snapshots are none and the inventory knows nothing of what goes. Only then is anything deleted; a prune that is killed before it
+leaves all as it was, and one that is killed behind it leaves files that nothing names, which the next prune deletes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
+
+from lockstep.model.prune import PrunePlan, PruneResult
+from lockstep.model.retention import Candidate, Policy, decide_retention
+from lockstep.model.snapshots import SnapshotId
+from lockstep.objects.retry import PATIENT, retrying
+from lockstep.objects.store import ObjectStore
+from lockstep.operations.prune_record import next_record
+from lockstep.operations.prune_set import PruneSet, find_prune_set
+from lockstep.operations.work import work_directory
+from lockstep.progress import SILENT, Listener, Note, StageAdvanced, StageEnded, StageStarted
+from lockstep.repository import layout
+from lockstep.repository.bridges import Bridges, load_bridges
+from lockstep.repository.draft import reclaim
+from lockstep.repository.drills import drills_of
+from lockstep.repository.history import all_segments, present_segments
+from lockstep.repository.locks import WriterLock, writer_lock
+from lockstep.repository.mirror import commit_bridges
+from lockstep.repository.repository import Repository, open_repository
+from lockstep.tables import prunes
+from lockstep.tables.engine import Tables
+
+STAGE = "delete"
+GRACE = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class PruneOptions:
+    """What the operator can choose. `grace`: how long the objects of a stopped backup wait for the next one, which goes on from them."""
+
+    policy: Policy
+    grace: timedelta = GRACE
+    temporary: Path | None = None
+
+
+def plan_prune(store: ObjectStore, *, options: PruneOptions, now: datetime, zone: tzinfo | None, listener: Listener = SILENT) -> PrunePlan:
+    """What a prune would do now. Changes nothing and needs no lock. Raises as `prune`."""
+    repository = open_repository(store)
+    with _found(repository, options, now=now, zone=zone, listener=listener) as found:
+        return found.plan
+
+
+def prune(
+    store: ObjectStore,
+    *,
+    options: PruneOptions,
+    now: datetime,
+    zone: tzinfo | None,
+    keeps_versions: bool = False,
+    listener: Listener = SILENT,
+) -> PruneResult:
+    """Remove the snapshots that the policy does not keep, and what only they needed.
+
+    `zone` is that of the policy's days; None: that of this machine.
+
+    Raises RepositoryNotFound, RepositoryLocked, and RepositoryInvalid when a manifest, the inventory or what kept snapshots reference
+    cannot be read, since what is needed is not known then; in all these cases nothing was removed.
+    """
+    started = time.monotonic()
+    repository = open_repository(store)
+    with writer_lock(store, "prune", listener=listener) as lock:
+        reclaim(repository, listener=listener)
+        with _found(repository, options, now=now, zone=zone, listener=listener) as found:
+            _forget(repository, found, lock, now=now)
+            _delete(repository, found, lock, listener=listener)
+            return PruneResult(found.plan, keeps_versions, time.monotonic() - started)
+
+
+@contextmanager
+def _found(repository: Repository, options: PruneOptions, *, now: datetime, zone: tzinfo | None, listener: Listener) -> Iterator[PruneSet]:
+    """What is to go, with the tables that say so, which last for the length of the block."""
+    load_bridges(repository.store)  # raises when the record is damaged
+    manifests = repository.manifests()
+    candidates = [Candidate(SnapshotId(each.snapshot), each.created, each.complete, each.tag) for each in manifests]
+    verdicts = decide_retention(candidates, options.policy, zone=zone)
+    with work_directory(options.temporary) as work:
+        tables = Tables(work)
+        try:
+            yield find_prune_set(repository, manifests, verdicts, tables, spared_since=now - options.grace, listener=listener)
+        finally:
+            tables.close()
+
+
+def _forget(repository: Repository, found: PruneSet, lock: WriterLock, *, now: datetime) -> None:
+    """Write the record, which makes all that follows a matter of cleaning up; nothing when there is nothing to say."""
+    record = next_record(repository, found, now=now)
+    if record is None:
+        return
+    lock.check()
+    commit_bridges(repository, record)
+    if found.present:
+        newest = max(found.present)
+        repository.write_head(newest, found.present[newest])
+    repository.store.flush()
+
+
+def _delete(repository: Repository, found: PruneSet, lock: WriterLock, *, listener: Listener) -> None:
+    """Delete what nothing names any more: first what would be read as part of the repository, the objects last."""
+    lock.check()
+    store = repository.store
+    reclaim(repository, listener=_quiet(listener))
+    _delete_all(store, [*_unnamed_files(repository), *drills_of(store, found.plan.removed)])
+    listener(StageStarted(STAGE, total=found.plan.objects, unit="objects"))
+    for paths in prunes.doomed_paths(found.tables):
+        lock.check()
+        _delete_all(store, paths)
+        listener(StageAdvanced(STAGE, done=len(paths)))
+    listener(StageEnded(STAGE))
+    store.flush()
+
+
+def _quiet(listener: Listener) -> Listener:
+    """Without the notes of `reclaim` on what stopped runs left: here it is what was asked for."""
+    return lambda event: None if isinstance(event, Note) and event.level == "info" else listener(event)
+
+
+def _unnamed_files(repository: Repository) -> list[str]:
+    """Segments and folded references that a record has replaced or dropped."""
+    bridges: Bridges = repository.bridges()
+    counting = {each.path for each in all_segments(repository)} | {fold.references.path for fold in bridges.folds.values()}
+    segments = present_segments(repository, ())
+    folded = [info.key for page in repository.store.list(layout.SNAPSHOTS) for info in page if layout.is_folded(info.key)]
+    gathered = [path for path in segments if layout.run_of_segment(path) is None]
+    return [path for path in {*gathered, *folded, *(segments & set(bridges.replaced))} if path not in counting]
+
+
+def _delete_all(store: ObjectStore, paths: list[str]) -> None:
+    if paths:
+        retrying(lambda: store.delete(paths), policy=PATIENT)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -141,7 +142,23 @@ def test_objects_that_lie_aside_are_found_with_the_inventory(world: World) -> No
     assert client.get_object(Bucket=target.bucket_name, Key=odd)["Body"].read() == b"odd"
 
 
+@pytest.mark.skipif(shutil.which("age") is None, reason="age is not installed")
+@pytest.mark.parametrize(("postgres_server", "format_"), [(18, "custom"), (18, "directory")], indirect=["postgres_server"])
+def test_age_reads_what_is_encrypted(world: World, format_: str) -> None:
+    source, target = world.deployment(blocks=3), world.nowhere()
+    made = world.lockstep("key", "generate", "--output", str(world.tmp_path / "key"), "--json")
+    snapshot = world.backup(source, "--recipient", made.json["recipient"], "--format", format_).json["snapshot"]
+    hand = Hand(world, snapshot, target)
+    hand.type("cp")
+    hand.type("find", KEYFILE="key")
+    hand.words = {"repository/snapshots/ID": "plain", **hand.words}
+    hand.type("aws s3 sync")
+    hand.type("createdb")
+    hand.type("pg_restore", having=f"# {format_}")
+    same(source, target)
+
+
 def test_the_page_names_no_program_that_this_test_does_not_run() -> None:
     blocks = re.findall(r"^ *```\n(.*?)^ *```$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     words = {line.split()[0] for block in blocks for line in block.replace("\\\n", " ").splitlines() if line.strip()}
-    assert words == {"ls", "sha256sum", "aws", "duckdb", "createdb", "pg_restore", "psql"}
+    assert words == {"ls", "sha256sum", "aws", "duckdb", "createdb", "pg_restore", "psql", "cp", "find"}

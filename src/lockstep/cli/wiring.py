@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from lockstep.config.deployment import DeploymentSettings
 from lockstep.config.encryption import EncryptionSettings, IdentitySettings
 from lockstep.config.repository import RepositorySettings
+from lockstep.deployment import stores
 from lockstep.deployment.deployment import Deployment
 from lockstep.encryption.identities import Identities
 from lockstep.encryption.keyring import Keyring
 from lockstep.encryption.recipients import read_recipients
 from lockstep.errors import ConfigurationError, LockstepError
 from lockstep.model.addresses import StoreAddress
-from lockstep.objects.addresses import parse_url
 from lockstep.objects.bucket_settings import open_bucket_settings
-from lockstep.objects.open import open_store
-from lockstep.objects.patient import PatientStore
-from lockstep.objects.raid_modes import open_raid
 from lockstep.objects.store import ObjectStore
-from lockstep.repository.keyed_store import with_keyring
-from lockstep.repository.layout import WORK
+from lockstep.repository.place import open_place
 
 
 def open_deployment(settings: DeploymentSettings) -> Deployment:
@@ -31,10 +25,7 @@ def open_deployment(settings: DeploymentSettings) -> Deployment:
 
 def open_stores(settings: DeploymentSettings, *, strict: bool = False) -> dict[str, ObjectStore]:
     """The stores alone, for what needs no database. The nodes of a RAID are one of them, `main`; `strict` is for what is restored."""
-    stores = {address.name: open_store(address) for address in settings.needed_stores()}
-    if settings.raid is None:
-        return stores
-    return {"main": open_raid(settings.raid, list(stores.values()), strict=strict)}
+    return stores.open_stores(settings.needed_stores(), raid=settings.raid, strict=strict)
 
 
 def open_repository_store(settings: RepositorySettings, encryption: EncryptionSettings | None = None) -> ObjectStore:
@@ -42,12 +33,7 @@ def open_repository_store(settings: RepositorySettings, encryption: EncryptionSe
 
     Raises ConfigurationError when a recipient is none. Identities are read when they are needed.
     """
-    place = parse_url(settings.address.url)
-    if isinstance(place, Path):
-        store: ObjectStore = open_store(settings.address, private=True, temporary=place / WORK)
-    else:
-        store = PatientStore(open_store(settings.address, private=True))
-    return with_keyring(store, _keyring(settings.identity, encryption or EncryptionSettings()))
+    return open_place(settings.address, _keyring(settings.identity, encryption or EncryptionSettings()))
 
 
 def keeps_versions(address: StoreAddress) -> bool:

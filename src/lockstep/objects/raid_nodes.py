@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from lockstep.errors import BucketNotFound, LockstepError, PermissionMissing, StoreUnreachable
+from lockstep.errors import BucketNotFound, FaultKind, LockstepError, PermissionMissing, StoreUnreachable
 from lockstep.model.raid import RaidMode, needed_nodes
 from lockstep.objects.retry import Backoff, RetryPolicy, noting, retrying
-from lockstep.objects.store import ObjectStore, RequestCounter, RequestCounts
+from lockstep.objects.store import FaultHeard, ObjectStore, RequestCounter, RequestCounts
 
 T = TypeVar("T")
 
@@ -40,6 +42,22 @@ class NodeCounter(RequestCounter):
         each = [super().counts(), *(store.requests.counts() for store in self._stores)]
         names = ("list", "get", "head", "put", "delete", "retried")
         return RequestCounts(**{name: sum(getattr(counts, name) for counts in each) for name in names})
+
+    def faults(self) -> dict[FaultKind, int]:
+        """The faults of all nodes so far, by kind."""
+        total = Counter(super().faults())
+        for store in self._stores:
+            total.update(store.requests.faults())
+        return dict(total)
+
+    @contextmanager
+    def heard_by(self, tell: FaultHeard) -> Iterator[None]:
+        """Tell of each fault of every node for the length of the block."""
+        with ExitStack() as stack:
+            stack.enter_context(super().heard_by(tell))
+            for store in self._stores:
+                stack.enter_context(store.requests.heard_by(tell))
+            yield
 
 
 @dataclass(slots=True)

@@ -1,0 +1,110 @@
+"""Brings one object from a store of the deployment into the repository: read, checked, hashed, stored, or found missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from lockstep.errors import KeyRefused, MissingObjects, ObjectDamaged, ObjectNotFound
+from lockstep.model.inventory import InventoryEntry, MissingObject, Wanted, WhyMissing
+from lockstep.objects.doubt import Doubt
+from lockstep.objects.raid import read_expected, weight_in_memory
+from lockstep.objects.retry import PATIENT, noting, retrying
+from lockstep.objects.store import Body, ObjectStore
+from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits
+from lockstep.repository.pool import WrongBytes, save_object
+
+Outcome: TypeAlias = InventoryEntry | MissingObject
+"""What became of a wanted object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetcher:
+    """Fetches wanted objects of some stores into a repository's place; safe to use from many threads.
+
+    `work` is where large objects are spooled that lie aside; `fail_fast` raises at the first one that is missing.
+    """
+
+    stores: Mapping[str, ObjectStore]
+    repository: ObjectStore
+    limits: TransferLimits
+    budget: ByteBudget
+    work: Path
+    stop: Stop
+    fail_fast: bool = False
+    other_etags: set[str] = field(default_factory=set)
+    """Stores whose ETags turned out to be no MD5 of the bytes."""
+
+    def fetch(self, wanted: Wanted, pacer: Pacer) -> Outcome:
+        """Copy one object, or say why it cannot be had. `pacer` is told when a store asks for fewer requests.
+
+        Raises what makes going on pointless: StoreUnreachable after many attempts, PermissionMissing, DiskFailed.
+        """
+        expected = self.limits.chunk if wanted.size is None or wanted.size < 0 else wanted.size
+        weight = weight_in_memory(self.stores[wanted.store], expected)
+        if weight is None:
+            weight = expected if expected <= self.limits.whole_up_to else 2 * self.limits.chunk
+        with self.budget.take(weight):
+            try:
+                return self._fetched(wanted, pacer)
+            except ObjectNotFound:
+                return self._missing(wanted, "lost")
+            except ObjectDamaged:
+                return self._missing(wanted, "wrong_checksum")
+            except WrongBytes as wrong:
+                return self._missing(wanted, wrong.why)
+
+    def _fetched(self, wanted: Wanted, pacer: Pacer) -> InventoryEntry:
+        doubt = Doubt()
+        while True:
+            try:
+                return self._with_retries(wanted, pacer)
+            except KeyRefused:  # something is in the way of its own key in the repository
+                if wanted.odd:
+                    raise
+                wanted = replace(wanted, odd=True)
+            except WrongBytes as wrong:
+                if self._learns_other_etags(wanted, wrong):
+                    continue
+                if wrong.why == "wrong_size" or doubt.is_settled(wrong.sha256):
+                    raise
+                self.stores[wanted.store].requests.add_fault(
+                    "wrong_bytes", f"the bytes of the object {wanted.key!r} are not what the store announced"
+                )
+
+    def _learns_other_etags(self, wanted: Wanted, wrong: WrongBytes) -> bool:
+        """True once a store: when it turns out that its ETags are no MD5; from then on length and TLS must do."""
+        if wrong.why != "wrong_checksum" or wanted.store in self.other_etags:
+            return False
+        if retrying(lambda: self.stores[wanted.store].etag_is_md5(wanted.key), stop=self.stop):
+            return False
+        self.other_etags.add(wanted.store)
+        return True
+
+    def _with_retries(self, wanted: Wanted, pacer: Pacer) -> InventoryEntry:
+        store = self.stores[wanted.store]
+
+        def once() -> InventoryEntry:
+            trusted = wanted.store not in self.other_etags
+            body = self._opened(store, wanted)
+            return save_object(self.repository, wanted, body, limits=self.limits, work=self.work, etag_is_md5=trusted)
+
+        on_retry = noting(store.requests, and_then=pacer.note)
+        return retrying(once, policy=PATIENT, on_retry=on_retry, stop=self.stop)
+
+    def _opened(self, store: ObjectStore, wanted: Wanted) -> Body:
+        try:
+            size = None if wanted.size is None or wanted.size < 0 else wanted.size
+            return read_expected(store, wanted.found_key or wanted.key, size=size, version=wanted.found_version)
+        except KeyRefused as error:  # a store that cannot hold such a key does not hold it
+            raise ObjectNotFound(error.message, hint=error.hint) from error
+
+    def _missing(self, wanted: Wanted, why: WhyMissing) -> MissingObject:
+        if self.fail_fast:
+            raise MissingObjects(
+                f"the object '{wanted.key}' of the store '{wanted.store}' is {'missing' if why == 'lost' else why.replace('_', ' ')}",
+                hint="Leave out --fail-fast to back up everything else, or run 'lockstep audit' to see all that is missing.",
+            )
+        return MissingObject(wanted.store, wanted.key, wanted.size, why)

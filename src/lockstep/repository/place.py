@@ -1,0 +1,24 @@
+"""From the address of a repository to its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lockstep.encryption.keyring import Keyring
+from lockstep.model.addresses import StoreAddress
+from lockstep.objects.addresses import parse_url
+from lockstep.objects.open import open_store
+from lockstep.objects.patient import PatientStore
+from lockstep.objects.store import ObjectStore
+from lockstep.repository.keyed_store import with_keyring
+from lockstep.repository.layout import WORK
+
+
+def open_place(address: StoreAddress, keyring: Keyring) -> ObjectStore:
+    """The place of a repository, with the keys to it. Nothing is sent, and nothing is written."""
+    place = parse_url(address.url)
+    if isinstance(place, Path):
+        store: ObjectStore = open_store(address, private=True, temporary=place / WORK)
+    else:
+        store = PatientStore(open_store(address, private=True))
+    return with_keyring(store, keyring)

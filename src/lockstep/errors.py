@@ -181,6 +181,12 @@ class MissingObjects(LockstepError):
     kind = "missing_objects"
 
 
+class WorkersFailed(LockstepError):
+    """Other processes or machines that were to take part in the work cannot be had, or keep dying."""
+
+    kind = "workers_failed"
+
+
 class Cancelled(LockstepError):
     """The run was stopped from outside; `signal_number` is 2 (Ctrl-C) or 15 (SIGTERM)."""
 

@@ -9,8 +9,9 @@ import typer
 
 from lockstep.cli.composition import Session
 from lockstep.cli.exit_codes import ExitStatus
+from lockstep.cli.scaling import scale_out
 from lockstep.cli.screen import Result
-from lockstep.cli.transfer_options import Concurrency, TempDir, transfer_limits
+from lockstep.cli.transfer_options import Concurrency, TempDir, Workers, transfer_limits
 from lockstep.cli.wiring import open_deployment, open_repository_store
 from lockstep.config.deployment import DeploymentSettings
 from lockstep.config.encryption import EncryptionSettings
@@ -20,6 +21,7 @@ from lockstep.operations.backup import backup
 from lockstep.operations.backup_options import BackupOptions
 from lockstep.operations.plan_backup import plan_backup
 from lockstep.report import backup as report
+from lockstep.repository.keyed_store import keyring_of
 
 Format = Annotated[
     Literal["custom", "directory", "plain"] | None,
@@ -54,12 +56,14 @@ def run_backup(
     fail_fast: FailFast = False,
     tag: Tag = None,
     temp_dir: TempDir = None,
+    workers: Workers = None,
     lock_timeout: LockTimeout = None,
     dry_run: DryRun = False,
 ) -> Result:
     """Record the deployment as it is now, as one new snapshot in the repository."""
     if jobs is not None and jobs > 1 and format_ not in {None, "directory"}:
         raise ConfigurationError(f"--jobs {jobs} needs the format directory, not {format_}", hint="Leave out --format, or --jobs.")
+    opened, place = open_deployment(deployment), open_repository_store(repository, encryption)
     options = BackupOptions(
         format=format_ or ("directory" if jobs is not None and jobs > 1 else "custom"),
         jobs=jobs or 1,
@@ -67,8 +71,8 @@ def run_backup(
         tag=tag,
         limits=transfer_limits(concurrency),
         temporary=temp_dir,
+        scale=scale_out(deployment, repository, keyring_of(place), workers=workers, temporary=temp_dir),
     )
-    opened, place = open_deployment(deployment), open_repository_store(repository, encryption)
     if lock_timeout is not None:
         opened = replace(opened, database=replace(opened.database, lock_timeout_seconds=lock_timeout))
     if dry_run:

@@ -46,6 +46,7 @@ STATUS: Mapping[type[errors.LockstepError], ExitStatus] = {
     errors.KeyRefused: ExitStatus.FAILED,
     errors.DiskFailed: ExitStatus.FAILED,
     errors.MissingObjects: ExitStatus.FAILED,
+    errors.WorkersFailed: ExitStatus.FAILED,
 }
 
 

@@ -37,6 +37,7 @@ import typer
 from lockstep.cli.command_tree import CommandPlace, LazyGroup, command_tree, known_options
 from lockstep.cli.exit_codes import SIGNAL_BASE, ExitStatus, exit_status
 from lockstep.cli.file_option import Invocation
+from lockstep.cli.garbage import GARBAGE
 from lockstep.cli.redaction import Redactor, redacted_stderr
 from lockstep.cli.screen import OutputOptions, Screen, StandardOutputFailed
 from lockstep.cli.stop_signals import stop_signals
@@ -87,10 +88,6 @@ COMMANDS: Sequence[CommandPlace] = (
     CommandPlace("key", "lockstep.cli.key:run_key", "Make a pair of keys: the secret one goes into a file, the public one is printed."),
     CommandPlace("demo", "lockstep.cli.demo:run_demo", "Show the whole story on this machine, with a real PostgreSQL and S3 store."),
 )
-
-GARBAGE = (20_000, 20, 50)
-"""When Python looks for garbage in cycles, of which there is little here. At its default, 700, it looks so often at what stays that a
-sixth of the time of the imports goes there."""
 
 _TRUE = ("1", "true", "yes", "on", "t", "y")
 _COMPLETION_VARIABLE = "_LOCKSTEP_COMPLETE"

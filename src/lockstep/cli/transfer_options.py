@@ -27,6 +27,13 @@ TempDir = Annotated[
     ),
 ]  # fmt: skip
 
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=1, max=64, metavar="N", show_default=False, help="Copy in N processes on this machine. Default: in this one.",
+    ),
+]  # fmt: skip
+
 
 def transfer_limits(concurrency: int | None) -> TransferLimits:
     """The limits of a transfer with so many objects in flight."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from lockstep.config.conninfo import passwords_in, public_names_in
@@ -15,13 +16,16 @@ _SECRET_VARIABLES = (
     "AZURE_STORAGE_ACCOUNT_KEY",
     "AZURE_STORAGE_KEY",
     "LOCKSTEP_REPO_SECRET_ACCESS_KEY",
+    "LOCKSTEP_REPO_SESSION_TOKEN",
     "LOCKSTEP_REPO2_SECRET_ACCESS_KEY",
 )
+_OF_A_STORE = re.compile(r"LOCKSTEP_STORE_\w+_(SECRET_ACCESS_KEY|SESSION_TOKEN)")
 
 
 def secrets_of_environment(environment: Mapping[str, str]) -> frozenset[str]:
     """The secrets that environment variables hold, before anything else is read."""
-    found = {environment.get(name, "") for name in _SECRET_VARIABLES} | passwords_in(environment.get("LOCKSTEP_DATABASE", ""))
+    names = {*_SECRET_VARIABLES, *(name for name in environment if _OF_A_STORE.fullmatch(name))}
+    found = {environment.get(name, "") for name in names} | passwords_in(environment.get("LOCKSTEP_DATABASE", ""))
     return frozenset(value for value in found if value)
 
 

@@ -60,6 +60,15 @@ class MissingGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkersUsed:
+    """Other processes that took part: how many reported, how many died, and the most memory in bytes that one of them held."""
+
+    count: int
+    lost: int
+    peak_rss: int
+
+
+@dataclass(frozen=True, slots=True)
 class BackupResult:
     """One new snapshot. `peak_rss` is in bytes.
 
@@ -81,6 +90,7 @@ class BackupResult:
     missing_groups: tuple[MissingGroup, ...] = ()
     degraded: tuple[str, ...] = ()
     faults: Mapping[str, int] = field(default_factory=dict)
+    workers: WorkersUsed | None = None
 
 
 @dataclass(frozen=True, slots=True)

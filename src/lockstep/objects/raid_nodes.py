@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from lockstep.errors import BucketNotFound, FaultKind, LockstepError, PermissionMissing, StoreUnreachable
@@ -61,8 +61,8 @@ class NodeCounter(RequestCounter):
 
 
 @dataclass(slots=True)
-class _Trouble:
-    """What was found wrong with a node."""
+class Trouble:
+    """What was found wrong with a node, and until when it is left alone."""
 
     fault: LockstepError | None = None
     resting_until: float = 0.0
@@ -77,7 +77,7 @@ class RaidNodes:
         self.mode, self.stores = mode, tuple(stores)
         self._patience = patience
         self._lock = threading.Lock()
-        self._troubles = tuple(_Trouble() for _ in self.stores)
+        self._troubles = tuple(Trouble() for _ in self.stores)
 
     def __len__(self) -> int:
         return len(self.stores)
@@ -126,6 +126,25 @@ class RaidNodes:
                 faults.append(type(error)(f"{self.name(number)}: {error.message}", hint=error.hint))
         if len(self) - len(faults) < needed:
             raise faults[0]
+
+    def take_troubles(self) -> list[Trouble]:
+        """What was noticed since this was last asked, one for each node, for whoever adds it up elsewhere."""
+        taken = []
+        with self._lock:
+            for trouble in self._troubles:
+                taken.append(replace(trouble, missing=set(trouble.missing), damaged=set(trouble.damaged)))
+                trouble.fault = None
+                trouble.missing.clear()
+                trouble.damaged.clear()
+        return taken
+
+    def add_trouble(self, number: int, trouble: Trouble) -> None:
+        """Remember what was noticed at a node elsewhere."""
+        with self._lock:
+            known = self._troubles[number]
+            known.fault = trouble.fault or known.fault
+            for keys, more in ((known.missing, trouble.missing), (known.damaged, trouble.damaged)):
+                keys.update(sorted(more - keys)[: REMEMBERED - len(keys)])
 
     def degraded(self) -> list[str]:
         """One sentence for each thing that is wrong with a node, as far as it was noticed. Empty when all is well."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,9 +21,10 @@ from lockstep.operations.backup_options import BackupOptions
 from lockstep.operations.copying import STAGE, Copied, Copier
 from lockstep.operations.counting import as_requests, peak_rss_bytes, told_degraded
 from lockstep.operations.dumping import Dumped, save_dump
-from lockstep.operations.missing import Recovered, ask_again, group_missing
+from lockstep.operations.missing import ask_again, group_missing
 from lockstep.operations.preconditions import look_at, refuse_plain, refuse_unreadable
-from lockstep.operations.recording import save_missing, save_references
+from lockstep.operations.recording import count_objects, save_missing, save_references
+from lockstep.operations.scale_out import ScaledCopying, scaled_crew
 from lockstep.operations.telling import faults_of, telling
 from lockstep.operations.together import Together
 from lockstep.operations.work import work_directory
@@ -81,13 +82,16 @@ def backup(
         if new:
             listener(Note(f"made a new repository at {repository_store.url}"))
         refuse_plain(repository)
-        with writer_lock(repository_store, "backup", listener=listener) as lock:
-            tables = Tables(work)
+        with writer_lock(repository_store, "backup", listener=listener) as lock, closing(Tables(work)) as tables:
             run = _Run(deployment, repository, database, facts, programs, bound, lock, options, tables, listener, stop)
-            try:
+            if options.scale is None:
                 return run.make_snapshot(started)
-            finally:
-                tables.close()
+            with scaled_crew(options.scale, listener) as crew:
+                threads, fail_fast = options.limits.threads, options.fail_fast
+                run.scaled = ScaledCopying(
+                    crew, options.scale, deployment, repository_store, stop=stop, threads=threads, fail_fast=fail_fast
+                )
+                return run.make_snapshot(started)
 
 
 @dataclass(slots=True)
@@ -109,6 +113,7 @@ class _Run:
     segments: list[Path] = field(init=False)
     copier: Copier | None = None
     copied_before: Copied = field(default_factory=Copied)
+    scaled: ScaledCopying | None = None
 
     def __post_init__(self) -> None:
         """Reclaim what a stopped run left, and begin where it ended."""
@@ -136,7 +141,7 @@ class _Run:
             recovered = ask_again(copier, self.deployment, self.bound, self.database)
             self._prove()
             total = self.copied_before.plus(copied).plus(recovered.late).plus(recovered.elsewhere)
-            objects = self._counts(named, total, recovered)
+            objects = count_objects(self.tables, named, total, recovered=recovered.elsewhere.objects)
             manifest = self._manifest(draft, dumped, objects, created=view.at, chain_length=chain_length, started=started)
             self._commit(draft, manifest, copier.journal)  # until here the snapshot does not exist
         return self._result(manifest, objects, started)
@@ -155,7 +160,9 @@ class _Run:
             self.listener(
                 Note(f"much is new ({new.objects} objects): copying before the dump, round {rounds_done + 1} of {catch_up.rounds}")
             )
-            self.copied_before = self.copied_before.plus(self._copy(copier, new))
+            with Together(self.stop) as work:  # in a thread of its own: a signal ends it in order, and what is done is journalled
+                copying = work.start(lambda: self._copy(copier, new), name="objects")  # noqa: B023 - done before the next round
+                self.copied_before = self.copied_before.plus(copying.result())
             plans.forget_all_missing(self.tables)  # what is missing is decided after the freeze
 
     def _name(self, frozen_at: datetime) -> SnapshotId:
@@ -203,7 +210,11 @@ class _Run:
     def _copy(self, copier: Copier, new: plans.NewObjects) -> Copied:
         started = time.monotonic()
         self.listener(StageStarted(STAGE, total=new.objects, unit="objects"))
-        copied = copier.copy(plans.wanted(self.tables)) if new.objects else copier.copy(())
+        wanted = plans.wanted(self.tables) if new.objects else iter(())
+        if self.scaled is None or not new.objects:
+            copied = copier.copy(wanted)
+        else:
+            copied = copier.record(self.scaled.copy(wanted, objects=new.objects))
         self.listener(StageEnded(STAGE))
         return replace(copied, seconds=time.monotonic() - started)
 
@@ -213,21 +224,6 @@ class _Run:
             raise LockstepError(
                 f"{left} referenced objects were neither copied nor found missing", hint="Report this: it is a fault of lockstep."
             )
-
-    def _counts(self, named: references.ReferenceCounts, total: Copied, recovered: Recovered) -> BackupObjects:
-        lacking = plans.count_missing(self.tables)
-        new = plans.count_new(self.tables)
-        return BackupObjects(
-            referenced=named.objects,
-            referenced_bytes=named.size_bytes,
-            new=new,
-            copied_bytes=total.size_bytes,
-            reused=named.objects - new - lacking.missing - lacking.mismatched,
-            missing=lacking.missing,
-            mismatched=lacking.mismatched,
-            seconds=total.seconds,
-            recovered=recovered.elsewhere.objects,
-        )
 
     def _manifest(
         self, draft: Draft, dumped: Dumped, objects: BackupObjects, *, created: datetime, chain_length: int, started: float
@@ -285,5 +281,6 @@ class _Run:
             missing_sample=tuple(each.key for each in lacking[:MISSING_SHOWN]),
             missing_groups=groups,
             degraded=told_degraded(self.deployment, self.listener),
+            workers=self.scaled.used() if self.scaled else None,
             faults=faults_of([*self.deployment.stores.values(), self.repository.store]),
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lockstep.model.database import DumpFormat
 from lockstep.objects.transfer import TransferLimits
+from lockstep.operations.scale_out import ScaleOut
 from lockstep.tables import plans
 
 
@@ -30,7 +31,10 @@ class CatchUp:
 
 @dataclass(frozen=True, slots=True)
 class BackupOptions:
-    """What the operator can choose. `jobs` needs the format `directory`; `temporary` is where tables are compared."""
+    """What the operator can choose.
+
+    `jobs` needs the format `directory`; `temporary` is where tables are compared; `scale` says who copies when this process does not.
+    """
 
     format: DumpFormat = "custom"
     jobs: int = 1
@@ -39,3 +43,4 @@ class BackupOptions:
     limits: TransferLimits = field(default_factory=TransferLimits)
     catch_up: CatchUp = field(default_factory=CatchUp)
     temporary: Path | None = None
+    scale: ScaleOut | None = None

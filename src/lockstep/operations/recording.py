@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from lockstep.errors import RepositoryInvalid
+from lockstep.model.results import BackupObjects
+from lockstep.operations.copying import Copied
 from lockstep.progress import Listener, Note
 from lockstep.repository.draft import Draft
 from lockstep.repository.history import CUT_EVERY, History
@@ -35,6 +37,22 @@ def save_references(draft: Draft, history: History, tables: Tables, *, listener:
         references.save_full(tables, made)
     draft.save_file("references.parquet", made)
     return length
+
+
+def count_objects(tables: Tables, named: references.ReferenceCounts, copied: Copied, *, recovered: int) -> BackupObjects:
+    """The objects' side of a snapshot, when everything that could be copied has been."""
+    lacking, new = plans.count_missing(tables), plans.count_new(tables)
+    return BackupObjects(
+        referenced=named.objects,
+        referenced_bytes=named.size_bytes,
+        new=new,
+        copied_bytes=copied.size_bytes,
+        reused=named.objects - new - lacking.missing - lacking.mismatched,
+        missing=lacking.missing,
+        mismatched=lacking.mismatched,
+        seconds=copied.seconds,
+        recovered=recovered,
+    )
 
 
 def save_missing(draft: Draft, history: History, tables: Tables, *, listener: Listener) -> None:

@@ -29,6 +29,7 @@ def as_document(result: BackupResult) -> Mapping[str, object]:
         "missing_sample": list(result.missing_sample),
         "missing_groups": [{**group.labels, "count": group.count} for group in result.missing_groups],
         "degraded": list(result.degraded),
+        "workers": None if result.workers is None else asdict(result.workers),
     }
 
 

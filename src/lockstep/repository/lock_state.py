@@ -8,7 +8,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep.errors import DiskFailed, ObjectNotFound
+from lockstep.errors import BucketNotFound, DiskFailed, ObjectNotFound
+from lockstep.objects.known import read_known
 from lockstep.objects.store import ObjectStore
 from lockstep.repository.locks import FILE, LEASE
 
@@ -30,6 +31,18 @@ def read_lock(store: ObjectStore) -> Holder | None:
         return Holder(_shown(store.read(LEASE).bytes()), lives=None)
     except ObjectNotFound:
         return None
+
+
+def read_token(store: ObjectStore) -> str | None:
+    """What tells this holding of the writer's lock from every other one; None when nobody holds it, or there is no such place.
+
+    Two who read the same token see the same repository, and its writer has not changed meanwhile.
+    """
+    try:
+        token = json.loads(read_known(store, LEASE if store.local_file(FILE) is None else FILE).bytes())["token"]
+    except (ObjectNotFound, BucketNotFound, ValueError, KeyError, TypeError):
+        return None
+    return token if isinstance(token, str) else None
 
 
 def _holder_of_file(path: Path) -> Holder | None:

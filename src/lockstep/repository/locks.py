@@ -141,7 +141,7 @@ class _HeldLease:
 
 @contextmanager
 def _lease(store: ObjectStore, operation: str, *, listener: Listener, times: LeaseTimes) -> Iterator[WriterLock]:
-    lease = _HeldLease(store, {**_holder(operation), "token": uuid.uuid4().hex, "beat": 0}, times)
+    lease = _HeldLease(store, {**_holder(operation), "beat": 0}, times)
     try:  # from before it is taken: a signal may come while it settles
         try:
             lease.take(overwrite=False)
@@ -183,6 +183,7 @@ def _holder(operation: str) -> dict[str, object]:
         "boot": _boot(),
         "pid": os.getpid(),
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        "token": uuid.uuid4().hex,
     }
 
 

@@ -1,0 +1,189 @@
+"""Gives the copying to workers: cuts what is new into shards, and takes their reports as if everything had been copied here."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+
+from lockstep import errors
+from lockstep.deployment.deployment import Deployment
+from lockstep.errors import LockstepError, WorkersFailed
+from lockstep.model.inventory import Wanted
+from lockstep.model.results import WorkersUsed
+from lockstep.model.workers import REPOSITORY, CarriedError, NodeTold, Places, Shard, ShardReport
+from lockstep.objects.raid_nodes import Trouble
+from lockstep.objects.store import ObjectStore
+from lockstep.objects.transfer import Stop
+from lockstep.operations.fetching import Outcome
+from lockstep.progress import Listener
+from lockstep.repository.lock_state import read_token
+from lockstep.version import __version__
+from lockstep.workers.crew import Crew
+from lockstep.workers.processes import ProcessCrew
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleOut:
+    """Who copies.
+
+    `processes` workers on this machine are started with `command`; they find `secrets` in their environment, and spool in `temporary`
+    what does not fit into memory.
+    """
+
+    places: Places
+    processes: int
+    command: tuple[str, ...]
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    temporary: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShardLimits:
+    """How the work is cut. What a dead worker had in hand is copied again, so both numbers bound what its death costs."""
+
+    objects: int = 1000
+    """In one shard at most: some hundred kilobytes of keys, a second or two of work."""
+    seconds: float = 5.0
+    """After which a worker reports what it has, and what is left of the shard is given out anew."""
+    look_seconds: float = 0.2
+    """How long reports are waited for before what has come is journalled, and a stop is looked for."""
+    least_objects: int = 20
+    """A shard for fewer costs more than it brings."""
+    patience_seconds: float = 3.0
+    """How long workers have to report what they have when the run is stopped."""
+
+
+LIMITS = ShardLimits()
+
+
+class ScaledCopying:
+    """One run's copying by workers. `threads` objects in all are in flight (None: each worker finds out)."""
+
+    def __init__(
+        self,
+        crew: Crew[Shard, ShardReport],
+        scale: ScaleOut,
+        deployment: Deployment,
+        repository: ObjectStore,
+        *,
+        stop: Stop,
+        threads: int | None,
+        fail_fast: bool,
+    ) -> None:
+        self._crew, self._scale, self._deployment, self._repository = crew, scale, deployment, repository
+        self._stop, self._threads, self._fail_fast = stop, threads, fail_fast
+        self._in_hand = 0
+        self._left: deque[tuple[Wanted, ...]] = deque()
+        self._token: str | None = None
+        self._peaks: dict[str, int] = {}
+
+    def copy(self, wanted: Iterator[Wanted], *, objects: int) -> Iterator[list[Outcome]]:
+        """Let the workers copy `wanted`, which are so many; what becomes of them comes in lists, in no order.
+
+        The first error of any worker is raised here, after what was copied by then has been given out. So is it when the run is stopped.
+        """
+        shards, more = self._cut(wanted, objects), True
+        error: CarriedError | None = None
+        while (more or self._left or self._in_hand) and error is None and not self._stop.is_set():
+            more = self._hand_out(shards) and more
+            outcomes, error = self._take()
+            yield outcomes
+        if self._in_hand:
+            yield from self._wound_down()
+        if error is not None and not self._stop.is_set():
+            raise _as_error(error)
+
+    def used(self) -> WorkersUsed:
+        """Who took part so far."""
+        return WorkersUsed(len(self._peaks), self._crew.lost, max(self._peaks.values(), default=0))
+
+    def _cut(self, wanted: Iterator[Wanted], objects: int) -> Iterator[tuple[Wanted, ...]]:
+        """Shards of neighbouring keys; smaller ones where otherwise some workers would have none."""
+        size = max(LIMITS.least_objects, min(LIMITS.objects, -(-objects // (self._crew.width or 1))))
+        while shard := tuple(islice(wanted, size)):
+            yield shard
+
+    def _hand_out(self, shards: Iterator[tuple[Wanted, ...]]) -> bool:
+        """Give the workers as much as they can have in hand; False when there is nothing more to cut."""
+        while self._in_hand < self._crew.width:
+            following = self._left.popleft() if self._left else next(shards, None)
+            if following is None:
+                return False
+            self._give(following)
+        return True
+
+    def _give(self, wanted: tuple[Wanted, ...]) -> None:
+        self._token = self._token or read_token(self._repository)
+        if self._token is None:
+            raise WorkersFailed("the lock of this run is gone", hint="Run the same command again: it resumes.")
+        threads = None if self._threads is None else max(1, self._threads // self._crew.width)
+        self._crew.give(
+            Shard(
+                places=self._scale.places,
+                token=self._token,
+                version=__version__,
+                objects=wanted,
+                seconds=LIMITS.seconds,
+                threads=threads,
+                fail_fast=self._fail_fast,
+                temporary=self._scale.temporary,
+            )
+        )
+        self._in_hand += 1
+
+    def _take(self) -> tuple[list[Outcome], CarriedError | None]:
+        """What has come since the last look, and the first error in it."""
+        outcomes: list[Outcome] = []
+        error: CarriedError | None = None
+        for report in self._crew.take(LIMITS.look_seconds):
+            self._in_hand -= 1
+            self._absorb(report)
+            outcomes += [*report.copied, *report.missing]
+            error = error or report.error
+            if report.left:
+                self._left.append(report.left)
+        return outcomes, error
+
+    def _wound_down(self) -> Iterator[list[Outcome]]:
+        """What the workers have by now, so that the next run does not copy it again."""
+        self._crew.wind_down()
+        deadline = time.monotonic() + LIMITS.patience_seconds
+        while self._in_hand and time.monotonic() < deadline:
+            yield self._take()[0]
+
+    def _absorb(self, report: ShardReport) -> None:
+        """Count what a worker sent as sent, and know of the nodes of a RAID what it noticed."""
+        self._peaks[report.process] = max(report.peak_rss, self._peaks.get(report.process, 0))
+        for name, told in report.told.items():
+            requests = (self._repository if name == REPOSITORY else self._deployment.stores[name]).requests
+            for kind, count in told.requests.items():
+                requests.add(kind, count)
+            for fault, message in told.faults:
+                requests.add_fault(fault, message)
+        for raid in self._deployment.raids().values():
+            for node in report.nodes:
+                raid.nodes.add_trouble(node.number, _as_trouble(node))
+
+
+@contextmanager
+def scaled_crew(scale: ScaleOut, listener: Listener) -> Iterator[Crew[Shard, ShardReport]]:
+    """A crew for the length of the block. Its workers are started when there is work for them."""
+    environment = {**os.environ, **scale.secrets}
+    with closing(ProcessCrew(scale.processes, command=scale.command, environment=environment, listener=listener)) as crew:
+        yield crew
+
+
+def _as_error(carried: CarriedError) -> LockstepError:
+    kind = getattr(errors, carried.kind)
+    made = kind(carried.message, hint=carried.hint)
+    assert isinstance(made, LockstepError)
+    return made
+
+
+def _as_trouble(told: NodeTold) -> Trouble:
+    return Trouble(None if told.fault is None else _as_error(told.fault), missing=set(told.missing), damaged=set(told.damaged))

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import pytest
+
+from support.fixture_types import Ran
+from support.parsec_shape import delete_objects
+from support.raid import on_raid
+from support.world import World, error_of, same
+
+
+def told(ran: Ran) -> dict[str, object]:
+    """What must not depend on who copied."""
+    document = ran.json
+    objects = {name: value for name, value in document["objects"].items() if name != "seconds"}
+    gets = {name: document["requests"][name] for name in ("list", "get", "retried")}
+    return {**objects, **gets, "complete": document["complete"], "parent": document["parent"], "keys": sorted(document)}
+
+
+def test_workers_copy_what_one_process_copies_and_the_result_is_the_same(world: World) -> None:
+    source, target = world.deployment(blocks=300), world.nowhere()
+    alone = world.run("backup", *source.options, "--json", repo=str(world.tmp_path / "alone"))
+    ran = world.backup(source, "--workers", "2")
+    assert ran.returncode == 0, ran
+    assert told(ran) | {"keys": 0} == told(alone) | {"keys": 0}
+    assert (ran.json["objects"]["new"], ran.json["workers"]["count"], ran.json["workers"]["lost"]) == (300, 2, 0)
+    again = world.backup(source, "--workers", "2")
+    assert (again.json["objects"]["new"], again.json["requests"]["get"], again.json["workers"]["count"]) == (0, 0, 0)
+    assert world.run("verify", "--read-data").returncode == 0
+    assert world.restore(target).returncode == 0
+    same(source, target)
+
+
+@pytest.mark.parametrize("postgres_server", [18], indirect=True)
+def test_workers_reach_a_raid_and_a_repository_in_an_object_store_with_keys_that_no_environment_holds(world: World) -> None:
+    source, raid = on_raid(world, "raid5", blocks=60, size=(1, 900))
+    lost, damaged = source.filled.keys[3], source.filled.keys[5]
+    raid.lose(0, [lost])
+    raid.lose(1, [lost])
+    raid.lose(0, [damaged])
+    recipient = world.lockstep("key", "generate", "--output", world.tmp_path / "key.txt", "--json").json["recipient"]
+    repository = world.new_bucket()
+    (world.tmp_path / "lockstep.toml").write_text(
+        "[repository]\n"
+        f'endpoint_url = "{repository.endpoint_url}"\nregion = "us-east-1"\n'
+        f'access_key_id = "{repository.access_key_id}"\nsecret_access_key = "{repository.secret_access_key}"\n'
+    )
+    options = ["--repo", f"{repository.url}/place", *raid.options(source.database, world.tmp_path)]
+    ran = world.lockstep("backup", *options, "--recipient", recipient, "--workers", "2", "--json")
+    assert ran.returncode == 3, ran
+    objects = ran.json["objects"]
+    assert (objects["new"], objects["missing"], ran.json["missing_sample"]) == (59, 1, [lost])
+    assert [sentence for sentence in ran.json["degraded"] if "1 object missing" in sentence], ran
+    assert ran.json["requests"]["get"] >= 3 * 59
+    assert ran.json["repository_requests"]["put"] > 59
+    assert (ran.json["workers"]["count"], ran.json["workers"]["lost"]) == (2, 0)
+    assert world.lockstep("verify", *options[:2], "--read-data", "--json").json["checked"]["objects_read"] == 59
+    assert str(source.bucket.secret_access_key) not in ran.stdout + ran.stderr
+
+
+def test_what_is_missing_is_missing_for_workers_too_and_fail_fast_ends_them(world: World) -> None:
+    source = world.deployment(blocks=50)
+    delete_objects(source.bucket, source.filled.keys[:2])
+    assert error_of(world.backup(source, "--workers", "2", "--fail-fast"), kind="missing_objects")
+    assert world.snapshots() == []
+    ran = world.backup(source, "--workers", "2")
+    assert (ran.returncode, ran.json["objects"]["missing"], ran.json["complete"]) == (3, 2, False)
+    assert sorted(ran.json["missing_sample"]) == sorted(source.filled.keys[:2])
+
+
+def test_a_bad_number_of_workers_is_refused_before_anything_is_written(world: World) -> None:
+    source = world.deployment(blocks=1)
+    for number in ("0", "-1", "x", "1000"):
+        error_of(world.backup(source, "--workers", number), status=2)
+    assert not world.repo_path.exists()

@@ -1,0 +1,118 @@
+"""Kill workers, and the one that they work for: what is done counts, what is not is done by others, and nobody is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from support.s3_proxy import Answer, S3Proxy
+from support.world import Deployment, World, children_of, same
+
+
+def slowed(source: Deployment, proxy: S3Proxy, *, seconds: float) -> Deployment:
+    """The deployment behind a store that takes its time for each object."""
+
+    def answering(method: str, _path: str, ask: Callable[[], Answer]) -> Answer:
+        if method == "GET":
+            time.sleep(seconds)
+        return ask()
+
+    proxy.answering = answering
+    return replace(source, bucket=replace(source.bucket, endpoint_url=proxy.endpoint_url))
+
+
+def workers_of(pid: int) -> list[int]:
+    return [child for child in children_of(pid) if "lockstep.cli.worker" in words_of(child)]
+
+
+def words_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_for(condition: Callable[[], bool], *, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_what_a_dead_worker_had_in_hand_is_copied_by_another_one(world: World, number: signal.Signals) -> None:
+    source = world.deployment(blocks=400, size=60)
+    with S3Proxy(world.s3.endpoint_url) as proxy:
+        slow = slowed(source, proxy, seconds=0.1)
+        with world.started("backup", *slow.options, "--json", "--workers", "2", "--concurrency", "16") as process:
+            wait_for(lambda: len(workers_of(process.pid)) == 2 and proxy.counts["GET"] > 60)
+            killed = workers_of(process.pid)[0]
+            assert world.s3.secret_access_key not in words_of(killed)
+            os.kill(killed, number)
+            wait_for(lambda: not alive(killed))
+            stdout, stderr = process.communicate(timeout=60)
+        assert process.returncode == 0, stderr
+        document = json.loads(stdout)
+        assert (document["complete"], document["objects"]["new"], document["workers"]["lost"]) == (True, 400, 1)
+        assert "a worker died" in stderr
+        assert 400 <= proxy.counts["GET"] <= 400 + 250  # what the dead one had done and not reported was copied again, not the rest
+    assert world.run("verify", "--read-data").returncode == 0
+    target = world.nowhere()
+    assert world.restore(target).returncode == 0
+    same(source, target)
+    assert not [name for name in world.files() if name.startswith("locks/")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_nobody_is_left_behind_when_the_run_is_ended(world: World, number: signal.Signals) -> None:
+    source = world.deployment(blocks=400, size=60)
+    with S3Proxy(world.s3.endpoint_url) as proxy:
+        slow = slowed(source, proxy, seconds=0.2)
+        with world.started("backup", *slow.options, "--json", "--workers", "3", "--concurrency", "12") as process:
+            wait_for(lambda: len(workers_of(process.pid)) == 3 and proxy.counts["GET"] > 40)
+            family = children_of(process.pid)
+            process.send_signal(number)
+            process.communicate(timeout=20)
+        assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
+        wait_for(lambda: not any(alive(pid) for pid in family), seconds=3)
+        done = proxy.counts["GET"]
+        proxy.counts.clear()
+        proxy.answering = lambda _method, _path, ask: ask()
+        assert world.snapshots() == []
+        ran = world.backup(slow, "--workers", "2")
+        assert (ran.returncode, ran.json["complete"], ran.json["objects"]["referenced"]) == (0, True, 400)
+        if number != signal.SIGKILL:
+            assert proxy.counts["GET"] <= 400 - done // 2  # what was done by then was journalled
+    assert world.run("verify", "--read-data").returncode == 0
+
+
+def test_objects_that_kill_every_worker_end_the_run_with_a_reason(world: World) -> None:
+    source = world.deployment(blocks=40)
+    with S3Proxy(world.s3.endpoint_url) as proxy:
+        slow = slowed(source, proxy, seconds=0.5)
+        with world.started("backup", *slow.options, "--json", "--workers", "1") as process:
+            for _ in range(3):
+                wait_for(lambda: bool(workers_of(process.pid)) or process.poll() is not None)
+                for pid in workers_of(process.pid):
+                    os.kill(pid, signal.SIGKILL)
+                    while alive(pid):
+                        time.sleep(0.02)
+            stdout, _ = process.communicate(timeout=30)
+        assert process.returncode == 1
+        assert json.loads(stdout)["error"]["kind"] == "workers_failed"
+    assert world.snapshots() == []
+    assert world.backup(source).returncode == 0

@@ -266,7 +266,8 @@ def test_a_root_that_is_not_there_is_said_so(tmp_path: Path) -> None:
         LocalStore(tmp_path / "file").check_reachable()
     store.create_bucket()
     store.check_reachable()
-    assert store.free_bytes() == LocalStore(tmp_path / "not" / "yet").free_bytes()
+    # Others write to this disk too, between one look and the next.
+    assert store.free_bytes() == pytest.approx(LocalStore(tmp_path / "not" / "yet").free_bytes(), rel=0.05)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,12 @@ class RepositoryInvalid(LockstepError):
     kind = "repository_invalid"
 
 
+class SignatureInvalid(RepositoryInvalid):
+    """A file lacks the signature that a given key asks for; nothing was changed."""
+
+    kind = "signature_invalid"
+
+
 class RepositoryLocked(LockstepError):
     """Another operation that is alive writes to the repository."""
 

@@ -14,7 +14,7 @@ from lockstep.cli.screen import Result
 from lockstep.cli.transfer_options import Concurrency, TempDir, Workers, transfer_limits
 from lockstep.cli.wiring import open_deployment, open_repository_store
 from lockstep.config.deployment import DeploymentSettings
-from lockstep.config.encryption import EncryptionSettings
+from lockstep.config.encryption import EncryptionSettings, SigningSettings
 from lockstep.config.repository import RepositorySettings
 from lockstep.errors import ConfigurationError
 from lockstep.operations.backup import backup
@@ -49,6 +49,7 @@ def run_backup(
     deployment: DeploymentSettings,
     repository: RepositorySettings,
     encryption: EncryptionSettings,
+    signing: SigningSettings,
     *,
     format_: Format = None,
     jobs: Jobs = None,
@@ -63,7 +64,7 @@ def run_backup(
     """Record the deployment as it is now, as one new snapshot in the repository."""
     if jobs is not None and jobs > 1 and format_ not in {None, "directory"}:
         raise ConfigurationError(f"--jobs {jobs} needs the format directory, not {format_}", hint="Leave out --format, or --jobs.")
-    opened, place = open_deployment(deployment), open_repository_store(repository, encryption)
+    opened, place = open_deployment(deployment), open_repository_store(repository, encryption, signing)
     options = BackupOptions(
         format=format_ or ("directory" if jobs is not None and jobs > 1 else "custom"),
         jobs=jobs or 1,

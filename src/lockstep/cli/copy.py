@@ -12,6 +12,7 @@ from lockstep.cli.exit_codes import ExitStatus
 from lockstep.cli.screen import Result
 from lockstep.cli.transfer_options import Concurrency, TempDir, transfer_limits
 from lockstep.cli.wiring import open_repository_store
+from lockstep.config.encryption import SigningSettings
 from lockstep.config.repository import RepositorySettings, SecondSettings
 from lockstep.operations.copy import CopyOptions, copy
 from lockstep.report import copy as report
@@ -34,6 +35,7 @@ def run_copy(
     session: Session,
     repository: RepositorySettings,
     second: SecondSettings,
+    signing: SigningSettings,
     repo2: Repo2,  # noqa: ARG001 - `second` is made of it
     *,
     snapshots: Snapshots = None,
@@ -42,7 +44,8 @@ def run_copy(
 ) -> Result:
     """Copy snapshots to a second repository, which becomes a mirror of this one; only what is not there yet travels."""
     options = CopyOptions(tuple(snapshots or ()), transfer_limits(concurrency), temp_dir)
-    source, target = open_repository_store(repository), open_repository_store(RepositorySettings(second.address))
+    source = open_repository_store(repository)
+    target = open_repository_store(RepositorySettings(second.address), signing=signing)
     now, zone = datetime.now(UTC), datetime.now().astimezone().tzinfo or UTC
     result = copy(source, target, options=options, now=now, zone=zone, listener=session.listener)
     return Result(report.as_document(result), report.as_text(result), ExitStatus.DONE if result.ok else ExitStatus.FINDINGS)

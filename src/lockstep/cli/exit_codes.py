@@ -26,6 +26,7 @@ STATUS: Mapping[type[errors.LockstepError], ExitStatus] = {
     errors.ConfigurationError: ExitStatus.USAGE,
     errors.RepositoryNotFound: ExitStatus.FAILED,
     errors.RepositoryInvalid: ExitStatus.FAILED,
+    errors.SignatureInvalid: ExitStatus.FAILED,
     errors.RepositoryLocked: ExitStatus.LOCKED,
     errors.IdentityNeeded: ExitStatus.USAGE,
     errors.SnapshotNotFound: ExitStatus.FAILED,

@@ -15,7 +15,7 @@ from lockstep.cli.options import App, ClientPrograms
 from lockstep.cli.screen import Result
 from lockstep.cli.transfer_options import Concurrency, TempDir, transfer_limits
 from lockstep.cli.wiring import open_repository_store
-from lockstep.config.encryption import EncryptionSettings
+from lockstep.config.encryption import EncryptionSettings, SigningSettings
 from lockstep.config.repository import RepositorySettings
 from lockstep.errors import ConfigurationError
 from lockstep.model.keys import is_store_name
@@ -58,6 +58,7 @@ def run_import(
     session: Session,
     repository: RepositorySettings,
     encryption: EncryptionSettings,
+    signing: SigningSettings,
     *,
     dump: Dump = None,
     objects: Objects = None,
@@ -83,7 +84,7 @@ def run_import(
         limits=transfer_limits(concurrency),
         temporary=temp_dir,
     )
-    place, directories = open_repository_store(repository, encryption), _directories(objects)
+    place, directories = open_repository_store(repository, encryption, signing), _directories(objects)
     for directory in directories.values():
         _refuse_entangled(place.local_file(MARKER), directory)
     result = import_(place, dump, directories, options=options, listener=session.listener)

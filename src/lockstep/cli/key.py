@@ -28,7 +28,9 @@ Output = Annotated[
         "--signing lockstep-signing.pem.",
     ),
 ]  # fmt: skip
-Signing = Annotated[bool, typer.Option("--signing", help="Make an Ed25519 key, which signs, not one that decrypts (for --identity).")]
+Signing = Annotated[
+    bool, typer.Option("--signing", help="Make a key that signs (for --sign-with), not one that decrypts (for --identity).")
+]
 
 
 def run_key(

@@ -163,6 +163,34 @@ AllowPlain = Annotated[
         help="Write plain files also where the newest snapshot has them encrypted; without it that is refused.",
     ),
 ]
+SignWith = Annotated[
+    Path | None,
+    typer.Option(
+        "--sign-with",
+        metavar="FILE",
+        rich_help_panel=ENCRYPTION,
+        show_default=False,
+        help="Sign what is written with the Ed25519 key in this file, as 'lockstep key generate --signing' makes it.",
+    ),
+]
+AllowUnsigned = Annotated[
+    bool,
+    typer.Option(
+        "--allow-unsigned",
+        rich_help_panel=ENCRYPTION,
+        help="Write without a signature where the newest snapshot is signed, or sign behind one that is not; without it that is refused.",
+    ),
+]
+VerifyKey = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--verify-key",
+        metavar="KEY|FILE",
+        rich_help_panel=ENCRYPTION,
+        show_default=False,
+        help="Refuse what is not signed with the secret half of this Ed25519 key: its line, or a file with it. Repeatable: one of them.",
+    ),
+]
 Json = Annotated[
     bool,
     typer.Option("--json", rich_help_panel=OUTPUT, help="Write the result, or the error, as one JSON object to standard output."),
@@ -225,5 +253,12 @@ DEPLOYMENT_OPTIONS: Mapping[str, Any] = {
     "client_programs": ClientPrograms,
 }
 # How the deployment's S3 is reached is how the repository's is, unless it has an access of its own.
-REPOSITORY_OPTIONS: Mapping[str, Any] = {"repo": Repo, **_ACCESS_OPTIONS, "identity": Identity, "identity_command": IdentityCommand}
+REPOSITORY_OPTIONS: Mapping[str, Any] = {
+    "repo": Repo,
+    **_ACCESS_OPTIONS,
+    "identity": Identity,
+    "identity_command": IdentityCommand,
+    "verify_key": VerifyKey,
+}
 ENCRYPTION_OPTIONS: Mapping[str, Any] = {"recipient": Recipient, "allow_plain": AllowPlain}
+SIGNING_OPTIONS: Mapping[str, Any] = {"sign_with": SignWith, "allow_unsigned": AllowUnsigned}

@@ -13,6 +13,7 @@ from lockstep.cli.questions import asks_first, go_ahead
 from lockstep.cli.screen import Result
 from lockstep.cli.transfer_options import TempDir
 from lockstep.cli.wiring import keeps_versions, open_repository_store
+from lockstep.config.encryption import SigningSettings
 from lockstep.config.repository import RepositorySettings
 from lockstep.errors import ConfigurationError
 from lockstep.model.retention import Policy, Span, parse_span
@@ -61,6 +62,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Go ahead without being asked."
 def run_prune(
     session: Session,
     repository: RepositorySettings,
+    signing: SigningSettings,
     *,
     keep_last: KeepLast = None,
     keep_hourly: KeepHourly = None,
@@ -92,7 +94,7 @@ def run_prune(
         )
     now = datetime.now(UTC)
     options = PruneOptions(policy, now - _span("--grace", grace).before(now, UTC), temp_dir)
-    store = open_repository_store(repository)
+    store = open_repository_store(repository, signing=signing)
     versions = keeps_versions(repository.address)
     if dry_run or asks_first(yes=yes, session=session):
         plan = plan_prune(store, options=options, now=now, zone=None, listener=session.listener)

@@ -9,7 +9,7 @@ from typing import Any
 
 from lockstep.cli.redaction import Redactor
 from lockstep.config.deployment import DeploymentOptions, DeploymentSettings, deployment_settings
-from lockstep.config.encryption import EncryptionSettings, IdentitySettings
+from lockstep.config.encryption import EncryptionSettings, IdentitySettings, SigningSettings
 from lockstep.config.faults import Faults
 from lockstep.config.file import FileSettings
 from lockstep.config.repository import RepositoryIfNamed, RepositorySettings, SecondSettings, repository_settings, second_settings
@@ -56,12 +56,14 @@ def given_settings(
         settings[EncryptionSettings] = EncryptionSettings(
             tuple(values.get("recipient") or ()), values.get("encrypt_objects") or False, values.get("allow_plain") or False
         )
+    if SigningSettings in needed:
+        settings[SigningSettings] = SigningSettings(values.get("sign_with"), values.get("allow_unsigned") or False)
     faults.check()
     return settings
 
 
 def _identity_settings(values: Mapping[str, Any]) -> IdentitySettings:
-    return IdentitySettings(tuple(values.get("identity") or ()), values.get("identity_command"))
+    return IdentitySettings(tuple(values.get("identity") or ()), values.get("identity_command"), tuple(values.get("verify_key") or ()))
 
 
 def _deployment_options(values: Mapping[str, Any], ranks: Mapping[str, int]) -> DeploymentOptions:

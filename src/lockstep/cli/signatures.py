@@ -14,7 +14,7 @@ from typer.models import OptionInfo, ParameterInfo
 from lockstep.config.file import OptionKind, ValueKind
 
 _SIMPLE: Mapping[type, ValueKind] = {bool: "flag", int: "integer", float: "number", Path: "path"}
-_SPECIAL: Mapping[str, ValueKind] = {"repo": "place", "app": "profile", "recipient": "recipient"}
+_SPECIAL: Mapping[str, ValueKind] = {"repo": "place", "app": "profile", "recipient": "recipient", "verify_key": "verify_key"}
 # Options whose list may stand in the file as a table of names and values.
 _NAMED = ("bucket",)
 # No key: what names the file itself.

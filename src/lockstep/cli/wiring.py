@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from lockstep.config.deployment import DeploymentSettings
-from lockstep.config.encryption import EncryptionSettings, IdentitySettings
+from lockstep.config.encryption import EncryptionSettings, IdentitySettings, SigningSettings
 from lockstep.config.repository import RepositorySettings
 from lockstep.deployment import stores
 from lockstep.deployment.deployment import Deployment
 from lockstep.encryption.identities import Identities
 from lockstep.encryption.keyring import Keyring
 from lockstep.encryption.recipients import read_recipients
+from lockstep.encryption.signatures import read_signing_key, read_verify_keys
 from lockstep.errors import ConfigurationError, LockstepError
 from lockstep.model.addresses import StoreAddress
 from lockstep.objects.bucket_settings import open_bucket_settings
@@ -28,12 +29,14 @@ def open_stores(settings: DeploymentSettings, *, strict: bool = False) -> dict[s
     return stores.open_stores(settings.needed_stores(), raid=settings.raid, strict=strict)
 
 
-def open_repository_store(settings: RepositorySettings, encryption: EncryptionSettings | None = None) -> ObjectStore:
+def open_repository_store(
+    settings: RepositorySettings, encryption: EncryptionSettings | None = None, signing: SigningSettings | None = None
+) -> ObjectStore:
     """The place of the repository, with the keys to it. Nothing is sent, and nothing is written.
 
-    Raises ConfigurationError when a recipient is none. Identities are read when they are needed.
+    Raises ConfigurationError when a recipient or a key of signatures is none. Identities are read when they are needed.
     """
-    return open_place(settings.address, _keyring(settings.identity, encryption or EncryptionSettings()))
+    return open_place(settings.address, _keyring(settings.identity, encryption or EncryptionSettings(), signing or SigningSettings()))
 
 
 def keeps_versions(address: StoreAddress) -> bool:
@@ -45,8 +48,16 @@ def keeps_versions(address: StoreAddress) -> bool:
         return False
 
 
-def _keyring(identity: IdentitySettings, encryption: EncryptionSettings) -> Keyring:
+def _keyring(identity: IdentitySettings, encryption: EncryptionSettings, signing: SigningSettings) -> Keyring:
     recipients = read_recipients(encryption.recipients)
     if encryption.encrypt_objects and not recipients:
         raise ConfigurationError("--encrypt-objects names nobody to encrypt to", hint="Name a public key with --recipient.")
-    return Keyring(recipients, encryption.encrypt_objects, encryption.allow_plain, Identities(identity.files, identity.command))
+    return Keyring(
+        recipients,
+        encryption.encrypt_objects,
+        encryption.allow_plain,
+        Identities(identity.files, identity.command),
+        read_signing_key(signing.sign_with) if signing.sign_with else None,
+        signing.allow_unsigned,
+        read_verify_keys(identity.verify_keys),
+    )

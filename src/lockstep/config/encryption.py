@@ -8,10 +8,11 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class IdentitySettings:
-    """Where the secret keys are that read what is encrypted."""
+    """Where the secret keys are that read what is encrypted, and the public ones (or their files) that must have signed what is read."""
 
     files: tuple[Path, ...] = ()
     command: str | None = None
+    verify_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +22,11 @@ class EncryptionSettings:
     recipients: tuple[str, ...] = ()
     encrypt_objects: bool = False
     allow_plain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SigningSettings:
+    """Where the secret key is that signs what is written."""
+
+    sign_with: Path | None = None
+    allow_unsigned: bool = False

@@ -19,8 +19,9 @@ from lockstep.config.faults import Faults
 from lockstep.config.places import expanded, has_scheme
 from lockstep.config.repository import REPOSITORY_KEYS
 
-# "place" is a path unless it has a scheme; "profile" is a path if it ends in .toml; "recipient" is a path unless it is a public key.
-ValueKind = Literal["flag", "integer", "number", "text", "path", "place", "profile", "recipient"]
+# "place" is a path unless it has a scheme; "profile" is a path if it ends in .toml; "recipient" and
+# "verify_key" are paths unless they are public keys.
+ValueKind = Literal["flag", "integer", "number", "text", "path", "place", "profile", "recipient", "verify_key"]
 FILE_NAME = "lockstep.toml"
 _PLACES = ("repository", "repository2")
 
@@ -165,6 +166,8 @@ def _is_path(value: str, kind: ValueKind) -> bool:
             return value.endswith(".toml")
         case "recipient":
             return not value.startswith(("age1", "ssh-"))
+        case "verify_key":
+            return not value.startswith(("MCowBQYDK2VwAyEA", "ssh-"))
         case _:
             return False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lockstep.encryption.identities import Identities
+from lockstep.encryption.signatures import SigningKey, VerifyKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,13 +13,17 @@ class Keyring:
     """Public and secret keys; all of them may be absent.
 
     `recipients` are those of new files, and with `encrypt_objects` of new objects; `allow_plain` permits plain files where they were
-    encrypted before. `identities` read what is encrypted.
+    encrypted before. `identities` read what is encrypted. `signing_key` signs what is written; `allow_unsigned` permits unsigned
+    snapshots where they were signed before. One of `verify_keys`, when there are any, must have signed what is read.
     """
 
     recipients: tuple[str, ...] = ()
     encrypt_objects: bool = False
     allow_plain: bool = False
     identities: Identities = field(default_factory=Identities)
+    signing_key: SigningKey | None = None
+    allow_unsigned: bool = False
+    verify_keys: tuple[VerifyKey, ...] = ()
 
     @property
     def object_recipients(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ Source: RFC 8032 (Ed25519), RFC 8410 (its keys in PEM).
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,6 +83,12 @@ def read_signing_key(path: Path) -> SigningKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigurationError(f"the key in '{path}' is not of the kind Ed25519", hint=hint)
     return SigningKey(key)
+
+
+def read_verify_keys(given: Sequence[str]) -> tuple[VerifyKey, ...]:
+    """The public keys that texts and files name; the words of an SSH key may come one by one, as from a variable."""
+    items = iter(given)
+    return tuple(read_verify_key(f"{item} {next(items, '')}" if item == "ssh-ed25519" else item) for item in items)
 
 
 def read_verify_key(given: str) -> VerifyKey:

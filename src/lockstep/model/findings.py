@@ -41,7 +41,8 @@ class Checked:
     """How much was looked at.
 
     `objects` were held against their size, `objects_read` of them were read; `bytes` is what was read and right, of all files. Of
-    `references_derived` snapshots the references were derived anew from the dump, and were the same.
+    `references_derived` snapshots the references were derived anew from the dump, and were the same; `signatures` are of manifests,
+    and right.
     """
 
     snapshots: int
@@ -49,6 +50,7 @@ class Checked:
     objects_read: int
     bytes: int
     references_derived: int = 0
+    signatures: int = 0
 
 
 def decide_fault(*, size: int, sha256: str | None, expected_size: int, expected_sha256: str) -> Fault | None:

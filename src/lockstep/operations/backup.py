@@ -22,7 +22,7 @@ from lockstep.operations.copying import STAGE, Copied, Copier
 from lockstep.operations.counting import as_requests, peak_rss_bytes, told_degraded
 from lockstep.operations.dumping import Dumped, save_dump
 from lockstep.operations.missing import ask_again, group_missing
-from lockstep.operations.preconditions import look_at, refuse_plain, refuse_unreadable
+from lockstep.operations.preconditions import look_at, refuse_plain, refuse_unreadable, refuse_unsigned
 from lockstep.operations.recording import count_objects, save_missing, save_references
 from lockstep.operations.scale_out import ScaledCopying, scaled_crew
 from lockstep.operations.telling import faults_of, telling
@@ -82,6 +82,7 @@ def backup(
         if new:
             listener(Note(f"made a new repository at {repository_store.url}"))
         refuse_plain(repository)
+        refuse_unsigned(repository)
         with writer_lock(repository_store, "backup", listener=listener) as lock, closing(Tables(work)) as tables:
             run = _Run(deployment, repository, database, facts, programs, bound, lock, options, tables, listener, stop)
             if options.scale is None:

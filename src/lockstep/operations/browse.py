@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lockstep.model.inventory import MissingObject
 from lockstep.model.results import SnapshotObject
-from lockstep.model.snapshots import DamagedSnapshot
+from lockstep.model.snapshots import DamagedSnapshot, SnapshotId
 from lockstep.objects.store import ObjectStore
 from lockstep.operations.verify_record import read_record, when_sound
 from lockstep.operations.work import work_directory
@@ -32,9 +32,16 @@ def survey_snapshots(store: ObjectStore) -> tuple[list[Manifest], list[DamagedSn
     return open_repository(store).survey()
 
 
-def find_snapshot(store: ObjectStore, wanted: str, *, now: datetime, zone: tzinfo) -> Manifest:
-    """The snapshot that a person means. Raises RepositoryNotFound, SnapshotNotFound, RepositoryInvalid."""
-    return open_repository(store).select(wanted, now=now, zone=zone)
+def find_snapshot(store: ObjectStore, wanted: str, *, now: datetime, zone: tzinfo, to_look_at: bool = False) -> Manifest:
+    """The snapshot that a person means. Raises RepositoryNotFound, SnapshotNotFound, RepositoryInvalid.
+
+    Where keys ask for signatures it must have one of its own, unless it is only `to_look_at`: else SignatureInvalid.
+    """
+    repository = open_repository(store)
+    manifest = repository.select(wanted, now=now, zone=zone)
+    if not to_look_at:
+        repository.require_signature(SnapshotId(manifest.snapshot))
+    return manifest
 
 
 def when_proven(store: ObjectStore, *, snapshot: str | None = None) -> dict[str, datetime]:

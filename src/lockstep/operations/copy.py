@@ -27,7 +27,7 @@ from lockstep.repository.history import readable_segments
 from lockstep.repository.layout import manifest_path
 from lockstep.repository.locks import WriterLock, writer_lock
 from lockstep.repository.manifest import Manifest
-from lockstep.repository.mirror import bridged_previous, changed_bridges, commit_bridges, open_mirror, refuse_diverged
+from lockstep.repository.mirror import bridged_previous, changed_bridges, commit_bridges, copy_signature, open_mirror, refuse_diverged
 from lockstep.repository.repository import Repository, open_repository
 from lockstep.repository.seal import is_sealed
 from lockstep.tables import copies, inventory
@@ -145,6 +145,8 @@ class _Run:
         data = self.target.store.read(manifest_path(snapshot)).bytes()
         known = any(each.snapshot == snapshot for each in self.manifests)
         same = known and self.source.store.read(manifest_path(snapshot)).bytes() == data
+        if same:
+            copy_signature(self.source, self.target, snapshot)  # brings back one that the mirror lost
         if not same and not is_sealed(data):
             self.listener(Note(f"the manifest of {snapshot} is damaged in the mirror", level="warning"))
             self.renewed.add(snapshot)

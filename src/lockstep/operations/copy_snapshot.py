@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from lockstep.errors import Cancelled, IdentityNeeded, RepositoryInvalid
+from lockstep.errors import Cancelled, ConfigurationError, IdentityNeeded, RepositoryInvalid
 from lockstep.model.findings import Fault, Finding
 from lockstep.model.snapshots import SnapshotId
 from lockstep.objects.checksums import Checker
@@ -20,7 +20,7 @@ from lockstep.repository import layout
 from lockstep.repository.bridges import Bridges, Fold, link_of
 from lockstep.repository.locks import WriterLock
 from lockstep.repository.manifest import FileEntry, Manifest
-from lockstep.repository.mirror import bridged_previous, changed_bridges, commit_bridges
+from lockstep.repository.mirror import bridged_previous, changed_bridges, commit_bridges, copy_signature
 from lockstep.repository.repository import Repository
 from lockstep.tables import copies, references, restores
 from lockstep.tables.engine import Tables
@@ -169,6 +169,11 @@ class SnapshotCopy:
         if replaced:
             changes["replaced"] = (*old.replaced, *replaced)
         if changes:
+            if manifest.signed_by is not None and not (self.target.keyring.signing_key or self.target.keyring.allow_unsigned):
+                raise ConfigurationError(
+                    f"the mirror needs a record for {snapshot}, which is signed, and no key is named to sign it",
+                    hint="Name it with --sign-with, or add --allow-unsigned.",
+                )
             newest = max(old.newest or "", self.newest)
             self._write_record(changed_bridges(old, self.target.id, newest=newest, **changes))
 
@@ -214,6 +219,7 @@ class SnapshotCopy:
         """Make the snapshot exist in the mirror: everything durable, then its manifest, byte for byte, then the head."""
         store, path = self.target.store, layout.manifest_path(snapshot)
         data = self.source.store.read(path).bytes()
+        copy_signature(self.source, self.target, snapshot)  # first, so that no snapshot is there without
         store.flush()
         self.lock.check()
         store.write(path, data, overwrite=snapshot in self.renewed)

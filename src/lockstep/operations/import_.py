@@ -24,7 +24,7 @@ from lockstep.operations.copying import STAGE, Copied, Copier
 from lockstep.operations.counting import as_requests, peak_rss_bytes
 from lockstep.operations.import_dump import Restored, file_sums, restored_dump, save_given
 from lockstep.operations.missing import ask_again, group_missing
-from lockstep.operations.preconditions import refuse_plain
+from lockstep.operations.preconditions import refuse_plain, refuse_unsigned
 from lockstep.operations.recording import save_missing, save_references
 from lockstep.operations.together import Together
 from lockstep.operations.work import work_directory
@@ -94,6 +94,7 @@ def import_(
             if new:
                 listener(Note(f"made a new repository at {repository_store.url}"))
             refuse_plain(repository)
+            refuse_unsigned(repository)
             with writer_lock(repository_store, "import", listener=listener) as lock:
                 tables = Tables(work)
                 try:

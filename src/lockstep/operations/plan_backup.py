@@ -12,7 +12,7 @@ from lockstep.model.results import BackupPlan
 from lockstep.objects.raid import requests_of_a_read
 from lockstep.objects.store import ObjectStore, is_local
 from lockstep.operations.backup_options import BackupOptions
-from lockstep.operations.preconditions import look_at, refuse_plain
+from lockstep.operations.preconditions import look_at, refuse_plain, refuse_unsigned
 from lockstep.operations.work import work_directory
 from lockstep.postgres.connection import open_database
 from lockstep.repository.history import readable_segments
@@ -37,6 +37,7 @@ def plan_backup(deployment: Deployment, repository_store: ObjectStore, *, option
         with suppress(RepositoryNotFound):
             repository = open_repository(repository_store)
             refuse_plain(repository)
+            refuse_unsigned(repository)
             segments, runs = readable_segments(repository, work), _past_runs(repository)
         try:
             inventory.create(tables, segments)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from lockstep.encryption.signatures import read_verify_key
 from lockstep.errors import ConfigurationError, PermissionMissing
+from lockstep.model.snapshots import SnapshotId
 from lockstep.objects.retry import FIRST_LOOK, noting, retrying
 from lockstep.objects.store import ObjectStore
 from lockstep.postgres.connection import Database
 from lockstep.postgres.errors import grant_hint
 from lockstep.postgres.privileges import read_rights
+from lockstep.repository.layout import manifest_path
 from lockstep.repository.repository import Repository
+from lockstep.repository.trust import why_untrusted
 
 NAMED = 3
 """How many tables an error names."""
@@ -44,6 +48,33 @@ def refuse_plain(repository: Repository) -> None:
             f"the newest snapshot {newest.snapshot} has encrypted objects, and --encrypt-objects is not given",
             hint="Add --encrypt-objects, or --allow-plain.",
         )
+
+
+def refuse_unsigned(repository: Repository) -> None:
+    """Raise ConfigurationError when what is written would leave the row of signatures, or stand on what is outside of it.
+
+    The newest snapshot vouches for all before it, so a signature must not follow one that somebody else put there.
+    """
+    keyring, snapshots = repository.keyring, repository.snapshot_ids()
+    if keyring.allow_unsigned or not snapshots:
+        return
+    newest, key = repository.manifest(snapshots[-1]), keyring.signing_key
+    told = f"the newest snapshot {newest.snapshot}"
+    if key is None:
+        if newest.signed_by is not None:
+            raise ConfigurationError(f"{told} is signed, and no key is named", hint="Name it with --sign-with, or add --allow-unsigned.")
+        return
+    if newest.signed_by is None:
+        if any(repository.manifest(each).signed_by is not None for each in snapshots):
+            raise ConfigurationError(
+                f"{told} is not signed, and earlier ones are", hint="Find out who made it; when that is known, add --allow-unsigned."
+            )
+        return
+    path = manifest_path(SnapshotId(newest.snapshot))
+    keys = (read_verify_key(key.public), *keyring.verify_keys)
+    why = why_untrusted(repository.store, path, repository.store.read(path).bytes(), keys=keys)
+    if why is not None:
+        raise ConfigurationError(f"{told} {why}", hint="Name the key that signed it with --verify-key when yours has changed.")
 
 
 def look_at(stores: Iterable[ObjectStore]) -> None:

@@ -19,6 +19,7 @@ from lockstep.model.retention import Candidate, Policy, decide_retention
 from lockstep.model.snapshots import SnapshotId
 from lockstep.objects.retry import PATIENT, retrying
 from lockstep.objects.store import ObjectStore
+from lockstep.operations.preconditions import refuse_unsigned
 from lockstep.operations.prune_record import next_record
 from lockstep.operations.prune_set import PruneSet, find_prune_set
 from lockstep.operations.work import work_directory
@@ -50,6 +51,7 @@ class PruneOptions:
 def plan_prune(store: ObjectStore, *, options: PruneOptions, now: datetime, zone: tzinfo | None, listener: Listener = SILENT) -> PrunePlan:
     """What a prune would do now. Changes nothing and needs no lock. Raises as `prune`."""
     repository = open_repository(store)
+    refuse_unsigned(repository)
     with _found(repository, options, now=now, zone=zone, listener=listener) as found:
         return found.plan
 
@@ -73,6 +75,7 @@ def prune(
     started = time.monotonic()
     repository = open_repository(store)
     with writer_lock(store, "prune", listener=listener) as lock:
+        refuse_unsigned(repository)
         reclaim(repository, listener=listener)
         with _found(repository, options, now=now, zone=zone, listener=listener) as found:
             _forget(repository, found, lock, now=now)

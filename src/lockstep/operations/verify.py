@@ -133,6 +133,7 @@ class _Run:
             objects_read=objects.objects_read if objects else 0,
             bytes=self.structure.size_bytes + files.size_bytes + (objects.size_bytes if objects else 0),
             references_derived=derived.equal,
+            signatures=self.structure.signatures,
         )
         count = len(findings) + (verifications.count_findings(tables) if tables is not None else 0)
         return Verification(checked, count, tuple(findings), tables, derived.impossible)

@@ -16,6 +16,7 @@ from lockstep.objects.known import read_known
 from lockstep.objects.retry import retrying
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, in_parallel
+from lockstep.operations.verify_signatures import NOT_ASKED, Signature, judge_record, judge_signatures, read_signature_of
 from lockstep.repository import layout
 from lockstep.repository.bridges import (
     NOTHING_REMOVED,
@@ -30,7 +31,8 @@ from lockstep.repository.bridges import (
 )
 from lockstep.repository.lock_state import read_lock
 from lockstep.repository.manifest import Manifest, manifest_from_bytes
-from lockstep.repository.repository import LARGEST_MANIFEST, looks_used, open_repository
+from lockstep.repository.manifests import LARGEST_MANIFEST
+from lockstep.repository.repository import looks_used, open_repository
 from lockstep.repository.seal import is_cut, is_grown, is_sealed
 
 READERS = 8
@@ -47,6 +49,7 @@ class SeenManifest:
     manifest: Manifest | None
     faults: tuple[Finding, ...]
     size_bytes: int = 0
+    signature: Signature = NOT_ASKED
 
 
 @dataclass(slots=True)
@@ -59,6 +62,7 @@ class Structure:
     findings: list[Finding] = field(default_factory=list)
     size_bytes: int = 0
     bridges: Bridges = NOTHING_REMOVED
+    signatures: int = 0
 
     def link(self, snapshot: SnapshotId) -> Link | None:
         """Where a snapshot's references are; None when its manifest is lost, or contradicts itself."""
@@ -95,11 +99,17 @@ def read_structure(store: ObjectStore, *, stop: Stop) -> Structure:
         elif found.manifest is not None:
             findings.append(_about(snapshot, "tampered", "is of another repository"))
     findings += [replace(fault, snapshots=snapshots)] if fault is not None else []
-    for judged in (_judge_history(seen, manifests, bridges), _judge_head(store, head, seen, bridges)):
+    signed = {each.snapshot: each.signature for each in seen.values() if each.manifest is not None and not each.faults}
+    for judged in (
+        judge_signatures(signed),
+        judge_record(store, bridges, snapshots),
+        _judge_history(seen, manifests, bridges),
+        _judge_head(store, head, seen, bridges),
+    ):
         known = {finding.path for finding in findings}
         findings += [each for each in judged if each.path not in known]
     size = sum(each.size_bytes for each in seen.values()) + sum(len(each) for each in (marker, head) if isinstance(each, bytes))
-    return Structure(identity, snapshots, manifests, findings, size, bridges)
+    return Structure(identity, snapshots, manifests, findings, size, bridges, sum(each.right for each in signed.values()))
 
 
 def read_sealed(store: ObjectStore, path: str, snapshots: Iterable[str] = ()) -> tuple[Any, Finding | None]:
@@ -177,7 +187,7 @@ def _read_manifest(store: ObjectStore, snapshot: SnapshotId) -> SeenManifest:
         faults = (_broken(path, data, (snapshot,)),)
     elif not sealed:
         faults = (_about(snapshot, "tampered", "reads well, but is not what its own checksum says"),)
-    return SeenManifest(snapshot, sha256, sealed, manifest, faults, len(data))
+    return SeenManifest(snapshot, sha256, sealed, manifest, faults, len(data), read_signature_of(store, manifest, data))
 
 
 def _judge_marker(

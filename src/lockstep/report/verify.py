@@ -28,6 +28,8 @@ def as_lines(checked: Checked, findings: Iterable[Finding], *, count: int, depth
         looked.append(f"{as_count(checked.objects_read)} of them read")
     if checked.references_derived:
         looked.append(f"references of {as_counted(checked.references_derived, 'snapshot')} derived anew from the dump")
+    if checked.signatures:
+        looked.append(as_counted(checked.signatures, "signature"))
     looked.append(f"{as_bytes(checked.bytes)} held against their checksums")
     yield f"{as_counted(count, 'finding') if count else 'sound'}: {', '.join(looked)}"
 

@@ -15,6 +15,7 @@ MARKER = f"Bring {layout.MARKER} back from a copy of the repository: without it 
 HEAD = "Compare it with a copy kept elsewhere; the next backup writes a new one, and nothing else is lost."
 MANIFEST = "Bring it back from a copy, or use another snapshot: this one can't be restored; the next backup makes a new one."
 REWRITTEN = "Find out who wrote to the repository, and compare it with a copy: what this file says is not what was written at the time."
+SIGNATURE = "Bring it back from a copy: without it nobody can tell who made the snapshot."
 DUMP = "Use another snapshot: this snapshot's database can't be restored; the next backup makes a new one."
 TABLE = "Use another snapshot, or restore this one's database alone: its objects can't be told; the next backup writes them down anew."
 SEGMENT = "Run 'lockstep backup', which copies again what only this inventory records; bring it back from a copy for older snapshots."
@@ -55,6 +56,8 @@ def _of_a_snapshot(finding: Finding) -> str:
     name = "/".join(finding.path.split("/")[2:])
     if finding.kind == "tampered":
         return REWRITTEN
+    if name == layout.signature_path("manifest.json"):
+        return SIGNATURE
     if name == "manifest.json":
         return MANIFEST
     return DUMP if name.startswith("database") else TABLE

@@ -21,6 +21,7 @@ from lockstep.repository.locks import WriterLock
 from lockstep.repository.manifest import FileEntry, Manifest, PlainRecord
 from lockstep.repository.private import make_private_directory
 from lockstep.repository.repository import Repository
+from lockstep.repository.trust import save_signature
 
 _READABLE = frozenset({"references.parquet"})
 """Files that are never encrypted: without them the next backup could not tell what is new, and it holds no identity."""
@@ -97,7 +98,9 @@ class Draft:
         Raises RepositoryLocked when another writer took over meanwhile; then the snapshot does not exist.
         """
         store = self.repository.store
-        data = manifest.as_bytes()
+        key = self.repository.keyring.signing_key
+        data = manifest.model_copy(update={"signed_by": key.public if key else None}).as_bytes()
+        save_signature(store, layout.manifest_path(self.snapshot), data)  # first, so that no snapshot is there without
         store.flush()  # what the manifest names must outlast it
         self.lock.check()
         store.write(layout.manifest_path(self.snapshot), data)

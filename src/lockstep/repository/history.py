@@ -66,7 +66,7 @@ def all_segments(repository: Repository) -> list[FileEntry]:
     """The segments of the inventory that manifests name and that are there, for readers: what a running backup adds does not count.
 
     When a manifest or the record of what was removed cannot be read, all other segments that are there count too, since some of them are
-    what it named.
+    what it named; not where keys ask for signatures, since nobody vouches for them.
     """
     manifests, bridges = [], repository.bridges()
     unreadable = bridges.damaged
@@ -78,7 +78,7 @@ def all_segments(repository: Repository) -> list[FileEntry]:
     named = named_segments(manifests, bridges)
     present = present_segments(repository, named)
     found = [entry for path, entry in sorted(named.items()) if path in present]
-    if not unreadable:
+    if not unreadable or repository.keyring.verify_keys:
         return found
     return [*found, *(repository.describe(path) for path in sorted(present - named.keys()) if may_be_used(path, bridges))]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lockstep.encryption.keyring import NO_KEYS, Keyring
+from lockstep.model.snapshots import SnapshotId
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.wrapped import WrappedStore
 
@@ -13,6 +14,8 @@ class KeyedStore(WrappedStore):
     def __init__(self, store: ObjectStore, keyring: Keyring) -> None:
         super().__init__(store)
         self.keyring = keyring
+        self.vouched: frozenset[SnapshotId] | None = None
+        """What `trust` found out once, since manifests are never changed."""
 
 
 def with_keyring(store: ObjectStore, keyring: Keyring) -> ObjectStore:

@@ -18,6 +18,8 @@ POOL = (OBJECTS, ODD)
 """Where objects lie."""
 ENCRYPTED = ".age"
 """Behind the name of every encrypted file."""
+SIGNATURE = ".sig"
+"""Behind the name of what it is the signature of."""
 WORK = "locks/work"
 """Where local files grow before they are renamed into place: beside the locks, because it is nobody's data yet."""
 
@@ -35,6 +37,11 @@ def snapshot_directory(snapshot: SnapshotId) -> str:
 def manifest_path(snapshot: SnapshotId) -> str:
     """The file whose presence makes the snapshot."""
     return f"{SNAPSHOTS}{snapshot}/manifest.json"
+
+
+def signature_path(path: str) -> str:
+    """Where the signature of a file lies."""
+    return f"{path}{SIGNATURE}"
 
 
 def snapshot_of_manifest(path: str) -> SnapshotId | None:

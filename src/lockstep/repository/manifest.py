@@ -130,7 +130,7 @@ class Previous(Record):
 
 
 class Manifest(Record):
-    """A snapshot. It never holds a secret."""
+    """A snapshot. It never holds a secret. `signed_by` is the public key of the signature beside it."""
 
     format: Literal[1] = 1
     repository: str
@@ -152,6 +152,7 @@ class Manifest(Record):
     tools: dict[str, str] = {}
     seconds: float = 0.0
     imported: ImportRecord | None = None
+    signed_by: str | None = None
 
     @property
     def late(self) -> bool:

@@ -11,8 +11,10 @@ from lockstep.model.snapshots import SnapshotId
 from lockstep.objects.store import ObjectStore
 from lockstep.repository import layout
 from lockstep.repository.bridges import Bridges, bridges_path, record_paths, save_bridges
+from lockstep.repository.layout import manifest_path, signature_path
 from lockstep.repository.manifest import Manifest, Previous
 from lockstep.repository.repository import Repository, open_repository, refuse_strangers
+from lockstep.repository.trust import read_signature, save_signature
 
 
 def open_mirror(source: Repository, store: ObjectStore) -> tuple[Repository, bool]:
@@ -70,10 +72,20 @@ def changed_bridges(bridges: Bridges, repository: str, **changes: object) -> Bri
     return bridges.model_copy(update={**base, **changes})
 
 
+def copy_signature(source: Repository, target: Repository, snapshot: SnapshotId) -> None:
+    """Give a snapshot in the mirror the signature that it has in the source, whatever lies there; nothing when it has none."""
+    path = manifest_path(snapshot)
+    signature = read_signature(source.store, path)
+    if signature and signature != read_signature(target.store, path):
+        target.store.write(signature_path(path), f"{signature}\n".encode(), overwrite=True)
+
+
 def commit_bridges(target: Repository, bridges: Bridges) -> None:
     """Make a record count, and delete those before it."""
+    save_signature(target.store, bridges_path(bridges.number), bridges.as_bytes())  # first, so that no record is there without
     save_bridges(target.store, bridges)
-    target.store.delete([path for path in record_paths(target.store) if path != bridges_path(bridges.number)])
+    older = [path for path in record_paths(target.store) if path != bridges_path(bridges.number)]
+    target.store.delete([*older, *map(signature_path, older)])
 
 
 def _refuse_itself(source: Repository, store: ObjectStore) -> None:

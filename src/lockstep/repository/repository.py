@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -12,11 +13,8 @@ from pathlib import Path
 from lockstep.encryption.keyring import Keyring
 from lockstep.errors import (
     BucketNotFound,
-    DiskFailed,
-    KeyRefused,
     ObjectExists,
     ObjectNotFound,
-    PermissionMissing,
     RepositoryInvalid,
     RepositoryNotFound,
 )
@@ -29,11 +27,10 @@ from lockstep.repository import layout
 from lockstep.repository.bridges import Bridges, bridges_path, link_of, read_bridges
 from lockstep.repository.keyed_store import keyring_of
 from lockstep.repository.local_copies import CHUNK, local_copy
-from lockstep.repository.manifest import EncryptionRecord, FileEntry, Manifest, manifest_from_bytes
+from lockstep.repository.manifest import EncryptionRecord, FileEntry, Manifest
+from lockstep.repository.manifests import read_manifest
 from lockstep.repository.seal import is_sealed, sealed
-
-LARGEST_MANIFEST = 256 << 20
-"""A manifest that is larger is not read: lockstep writes none of a hundredth of it, and it would have to be held in memory."""
+from lockstep.repository.trust import check_bridges, check_manifest, untrusted, why_untrusted
 
 _WELCOME = frozenset({"locks", "lost+found"})
 """What may lie at the place of a new repository: who is working already, and what a file system makes in its root."""
@@ -70,8 +67,17 @@ class Repository:
         return sorted(listed)
 
     def bridges(self) -> Bridges:
-        """What the snapshots need to know of those that are no more. A damaged record counts as none."""
-        return read_bridges(self.store)
+        """What the snapshots need to know of those that are no more. A damaged record counts as none.
+
+        Raises SignatureInvalid when keys ask for a signature and none vouches for it.
+        """
+        while True:
+            found = read_bridges(self.store)
+            if not self.keyring.verify_keys or not found.number or found.damaged:
+                return found
+            with suppress(ObjectNotFound):  # a newer one has replaced it
+                check_bridges(self.store, found)
+                return found
 
     @property
     def is_local(self) -> bool:
@@ -91,7 +97,10 @@ class Repository:
         return True
 
     def manifest(self, snapshot: SnapshotId) -> Manifest:
-        """A snapshot's manifest. Raises RepositoryInvalid when it is damaged, of a newer format or of another repository."""
+        """A snapshot's manifest. Raises RepositoryInvalid when it is damaged, of a newer format or of another repository.
+
+        Where keys ask for signatures it raises SignatureInvalid when none of them vouches for it.
+        """
         return self.manifest_and_checksum(snapshot)[0]
 
     def manifest_and_checksum(self, snapshot: SnapshotId) -> tuple[Manifest, str]:
@@ -100,24 +109,20 @@ class Repository:
         return manifest, hashlib.sha256(data).hexdigest()
 
     def _read_manifest(self, snapshot: SnapshotId) -> tuple[Manifest, bytes]:
-        path = layout.manifest_path(snapshot)
-        try:
-            body = read_known(self.store, path)
-            if body.info.size > LARGEST_MANIFEST:
-                raise RepositoryInvalid(f"'{path}' has {body.info.size} bytes", hint="Run 'lockstep verify' to see what else was changed.")
-            data = body.bytes()
-        except ObjectNotFound as error:
-            raise RepositoryInvalid(f"'{path}' is gone", hint="Run 'lockstep verify' to see what else is damaged.") from error
-        except (DiskFailed, KeyRefused, PermissionMissing) as error:  # of this one: the repository was opened, so others can be read
-            raise RepositoryInvalid(f"'{path}' cannot be read: {error.message}", hint=error.hint) from error
-        manifest = manifest_from_bytes(data, path=path)
-        if manifest.repository != self.id:
-            raise RepositoryInvalid(f"'{path}' is of another repository", hint="Run 'lockstep verify' to see what else was changed.")
+        manifest, data = read_manifest(self.store, snapshot, repository=self.id)
+        if self.keyring.verify_keys:
+            check_manifest(self.store, manifest, data, ids=self.snapshot_ids(), bridges=self.bridges())
         return manifest, data
 
     def manifests(self) -> list[Manifest]:
         """All manifests, oldest first."""
         return [self.manifest(snapshot) for snapshot in self.snapshot_ids()]
+
+    def require_signature(self, snapshot: SnapshotId) -> None:
+        """Raise SignatureInvalid when keys ask for a signature and the snapshot has none of its own that counts."""
+        why = why_untrusted(self.store, layout.manifest_path(snapshot), self._read_manifest(snapshot)[1])
+        if why is not None:
+            raise untrusted(layout.manifest_path(snapshot), why)
 
     def survey(self) -> tuple[list[Manifest], list[DamagedSnapshot]]:
         """The manifests that can be read, and what is wrong with others, both oldest first.

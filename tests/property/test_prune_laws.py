@@ -113,9 +113,9 @@ def test_objects_stay_while_a_kept_snapshot_needs_them_and_no_longer(days: list[
             inventory.save_segment(tables, segments[f"inventory/{snapshot}-0.parquet"], snapshot=snapshot)
         kept = [data.draw(st.booleans()) for _ in days[:-1]] + [True]
         prunes.begin(tables, segments)
-        prunes.add_needed(tables, [path for _, _, path in model.chain], kept)
+        prunes.add_needed(tables, [(snapshot, path) for snapshot, _, path in model.chain], kept)
         prunes.add_listed(tables, [ObjectInfo(f"objects/main/{key}", 1) for key in [*model.held, "stray"]])
-        prunes.decide(tables, spared=[])
+        assert prunes.decide(tables, kept=[each for (each, _, _), stays in zip(model.chain, kept, strict=True) if stays], spared=[]) == 0
         gone = {path.removeprefix("objects/main/") for batch in prunes.doomed_paths(tables) for path in batch}
         assert model.held.keys() - gone == model.needed(kept)
         assert "stray" in gone

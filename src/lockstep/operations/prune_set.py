@@ -10,7 +10,7 @@ from pathlib import Path
 from lockstep.model.prune import PrunePlan
 from lockstep.model.retention import Verdict
 from lockstep.model.snapshots import SnapshotId
-from lockstep.progress import Listener, StageAdvanced, StageEnded, StageStarted
+from lockstep.progress import Listener, Note, StageAdvanced, StageEnded, StageStarted
 from lockstep.repository import layout
 from lockstep.repository.bridges import Bridges, named_segments
 from lockstep.repository.history import may_be_used, present_segments
@@ -62,7 +62,9 @@ def find_prune_set(
     for prefix in layout.POOL:
         for page in repository.store.list(prefix):
             prunes.add_listed(tables, page)
-    prunes.decide(tables, spared=sorted(spared))
+    unseen = prunes.decide(tables, kept=[SnapshotId(each.snapshot) for each in kept], spared=sorted(spared))
+    if unseen:
+        listener(Note(f"{unseen} objects that are needed are not in the listing; what nothing names is left alone", level="warning"))
     objects, objects_bytes = prunes.doomed(tables)
     plan = PrunePlan(
         tuple(verdicts),
@@ -97,9 +99,8 @@ def _read_needed(
         if manifest.snapshot in done:
             continue
         chain = repository.chain_by_snapshot(manifest)
-        files = [repository.local_copy(entry, directory) for _, entry in chain]
         stays = [snapshot in staying and snapshot not in done for snapshot, _ in chain]
-        prunes.add_needed(tables, files, stays)
+        prunes.add_needed(tables, [(snapshot, repository.local_copy(entry, directory)) for snapshot, entry in chain], stays)
         done |= {snapshot for (snapshot, _), here in zip(chain, stays, strict=True) if here}
         listener(StageAdvanced(STAGE, done=sum(stays)))
     listener(StageEnded(STAGE))

@@ -72,7 +72,7 @@ def run_prune(
     keep_yearly: KeepYearly = None,
     keep_within: KeepWithin = None,
     keep_tag: KeepTag = None,
-    grace: Grace = "24h",
+    grace: Grace = "7d",
     temp_dir: TempDir = None,
     dry_run: DryRun = False,
     yes: Yes = False,

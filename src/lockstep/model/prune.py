@@ -45,7 +45,7 @@ class PruneResult:
 class SegmentState:
     """A segment of the inventory before a prune: its size in bytes, how many of its rows go, and whether a kept manifest names it.
 
-    `listed` is true when the record of what was removed names it, `leftover` when nothing does: a stopped backup wrote it.
+    `listed` is true when the record of what was removed names it; when nothing does, a stopped backup wrote it.
     """
 
     path: str
@@ -53,7 +53,6 @@ class SegmentState:
     dropped: int
     named: bool
     listed: bool
-    leftover: bool = False
 
 
 def choose_gathered(segments: Iterable[SegmentState]) -> tuple[str, ...]:

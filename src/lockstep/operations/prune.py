@@ -14,34 +14,43 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
+from lockstep.errors import RepositoryInvalid
 from lockstep.model.prune import PrunePlan, PruneResult
 from lockstep.model.retention import Candidate, Policy, decide_retention
 from lockstep.model.snapshots import SnapshotId
 from lockstep.objects.retry import PATIENT, retrying
 from lockstep.objects.store import ObjectStore
+from lockstep.objects.transfer import Stop
 from lockstep.operations.preconditions import refuse_unsigned
 from lockstep.operations.prune_record import next_record
 from lockstep.operations.prune_set import PruneSet, find_prune_set
+from lockstep.operations.verify_record import read_record, save_record
+from lockstep.operations.verify_structure import read_structure
 from lockstep.operations.work import work_directory
 from lockstep.progress import SILENT, Listener, Note, StageAdvanced, StageEnded, StageStarted
 from lockstep.repository import layout
-from lockstep.repository.bridges import Bridges, load_bridges
+from lockstep.repository.bridges import Bridges
+from lockstep.repository.copies import forget_copies
 from lockstep.repository.draft import reclaim
 from lockstep.repository.drills import drills_of
 from lockstep.repository.history import all_segments, present_segments
 from lockstep.repository.locks import WriterLock, writer_lock
+from lockstep.repository.manifest import Manifest
 from lockstep.repository.mirror import commit_bridges
 from lockstep.repository.repository import Repository, open_repository
 from lockstep.tables import prunes
 from lockstep.tables.engine import Tables
 
 STAGE = "delete"
-GRACE = timedelta(hours=24)
+GRACE = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
 class PruneOptions:
-    """What the operator can choose. `grace`: how long the objects of a stopped backup wait for the next one, which goes on from them."""
+    """What the operator can choose.
+
+    `grace`: how long the objects of a stopped backup wait for the next one, which goes on from them, after it wrote its last.
+    """
 
     policy: Policy
     grace: timedelta = GRACE
@@ -79,15 +88,14 @@ def prune(
         reclaim(repository, listener=listener)
         with _found(repository, options, now=now, zone=zone, listener=listener) as found:
             _forget(repository, found, lock, now=now)
-            _delete(repository, found, lock, listener=listener)
+            _delete(repository, found, lock, now=now, listener=listener)
             return PruneResult(found.plan, keeps_versions, time.monotonic() - started)
 
 
 @contextmanager
 def _found(repository: Repository, options: PruneOptions, *, now: datetime, zone: tzinfo | None, listener: Listener) -> Iterator[PruneSet]:
     """What is to go, with the tables that say so, which last for the length of the block."""
-    load_bridges(repository.store)  # raises when the record is damaged
-    manifests = repository.manifests()
+    manifests = _whole_history(repository.store)
     candidates = [Candidate(SnapshotId(each.snapshot), each.created, each.complete, each.tag) for each in manifests]
     verdicts = decide_retention(candidates, options.policy, zone=zone)
     with work_directory(options.temporary) as work:
@@ -96,6 +104,22 @@ def _found(repository: Repository, options: PruneOptions, *, now: datetime, zone
             yield find_prune_set(repository, manifests, verdicts, tables, spared_since=now - options.grace, listener=listener)
         finally:
             tables.close()
+
+
+def _whole_history(store: ObjectStore) -> list[Manifest]:
+    """All manifests, oldest first. Raises RepositoryInvalid when one is not as it was written, or is gone.
+
+    What such a snapshot referenced is not known, and the record of a prune would hide that it was there. So a listing that leaves one out
+    costs nothing either: the one behind it names it.
+    """
+    structure = read_structure(store, stop=Stop())
+    found = next((each for each in structure.findings if each.path != layout.HEAD), None)
+    if found is not None:
+        raise RepositoryInvalid(
+            f"nothing is removed, since '{found.path}' {found.detail}",
+            hint="Bring it back from a copy of the repository; 'lockstep verify' tells more.",
+        )
+    return list(structure.manifests.values())
 
 
 def _forget(repository: Repository, found: PruneSet, lock: WriterLock, *, now: datetime) -> None:
@@ -111,12 +135,13 @@ def _forget(repository: Repository, found: PruneSet, lock: WriterLock, *, now: d
     repository.store.flush()
 
 
-def _delete(repository: Repository, found: PruneSet, lock: WriterLock, *, listener: Listener) -> None:
+def _delete(repository: Repository, found: PruneSet, lock: WriterLock, *, now: datetime, listener: Listener) -> None:
     """Delete what nothing names any more: first what would be read as part of the repository, the objects last."""
     lock.check()
     store = repository.store
     reclaim(repository, listener=_quiet(listener))
-    _delete_all(store, [*_unnamed_files(repository), *drills_of(store, found.plan.removed)])
+    _delete_all(store, _unnamed_files(repository))
+    _forget_records(repository, found, now=now, listener=listener)
     listener(StageStarted(STAGE, total=found.plan.objects, unit="objects"))
     for paths in prunes.doomed_paths(found.tables):
         lock.check()
@@ -124,6 +149,17 @@ def _delete(repository: Repository, found: PruneSet, lock: WriterLock, *, listen
         listener(StageAdvanced(STAGE, done=len(paths)))
     listener(StageEnded(STAGE))
     store.flush()
+
+
+def _forget_records(repository: Repository, found: PruneSet, *, now: datetime, listener: Listener) -> None:
+    """Take what is about removed snapshots out of the records of drills, of verifications and of copies."""
+    store = repository.store
+    _delete_all(store, drills_of(store, {*found.bridges.removed, *found.plan.removed}))
+    record, _ = read_record(store, repository.id)
+    if record.sound.keys() - found.present.keys():
+        record.forget_but(found.present)
+        save_record(store, record, now=now, listener=listener)
+    forget_copies(store, found.present)
 
 
 def _quiet(listener: Listener) -> Listener:

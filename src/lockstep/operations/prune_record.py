@@ -85,7 +85,7 @@ def _gathered(repository: Repository, found: PruneSet, number: int) -> tuple[tup
         if path not in found.spared
     ]
     chosen = set(choose_gathered(states))
-    there = named | present_segments(repository, ())
+    there = named | present_segments(repository, old.replaced)  # what a listing left out would count again
     replaced = {path for path in old.replaced if path in there}
     if not chosen:
         return old.segments, tuple(sorted(replaced))

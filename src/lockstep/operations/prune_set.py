@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from lockstep.tables import prunes
 from lockstep.tables.engine import Tables
 
 STAGE = "references"
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,9 @@ def find_prune_set(
     kept = [each for each in manifests if each.snapshot in staying]
     named = named_segments(manifests, bridges)
     segments = dict(named) | _leftovers(repository, named, bridges)
-    spared = frozenset(path for path in segments.keys() - named.keys() if _started(path) >= spared_since)
+    spared = frozenset(segments.keys() - named.keys())
+    if _last_written(repository, spared) < spared_since:
+        spared = frozenset()
     prunes.begin(tables, {path: repository.local_copy(entry, directory) for path, entry in segments.items()})
     _read_needed(repository, kept, staying, tables, directory, listener=listener)
     for prefix in layout.POOL:
@@ -83,10 +86,19 @@ def _leftovers(repository: Repository, named: Mapping[str, FileEntry], bridges: 
     return {path: repository.describe(path) for path in sorted(found - named.keys()) if may_be_used(path, bridges)}
 
 
+def _last_written(repository: Repository, segments: Collection[str]) -> datetime:
+    """When the last of some segments was written; long ago where there is none, or nobody knows.
+
+    A first backup may take days, and be stopped several times: what it has copied is worth as much as its last minute.
+    """
+    found = (info for page in repository.store.list(layout.INVENTORY) for info in page if info.key in segments)
+    return max((info.modified or _started(info.key) for info in found), default=_LONG_AGO)
+
+
 def _started(path: str) -> datetime:
-    """When the run that wrote a segment began; long ago where its name does not tell."""
+    """When the run that wrote a segment began."""
     run = layout.run_of_segment(path)
-    return datetime.strptime(run[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) if run else datetime.min.replace(tzinfo=UTC)
+    return datetime.strptime(run[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) if run else _LONG_AGO
 
 
 def _read_needed(

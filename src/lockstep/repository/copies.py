@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from lockstep.errors import BucketNotFound, LockstepError, ObjectNotFound
 from lockstep.objects.store import ObjectStore
@@ -43,12 +44,28 @@ def known_copies(store: ObjectStore) -> dict[str, list[str]]:
     return {snapshot: sorted(urls) for snapshot, urls in found.items()}
 
 
+def forget_copies(store: ObjectStore, kept: Collection[str]) -> None:
+    """Take snapshots that are not kept here any more out of what is known of other places."""
+    for path in [info.key for page in store.list(COPIES) for info in page]:
+        document = _document(store, path)
+        snapshots = document.get("snapshots", [])
+        staying = [each for each in snapshots if each in kept]
+        if staying != snapshots:
+            store.write(path, sealed({**document, "snapshots": staying}), overwrite=True)
+
+
 def _read(store: ObjectStore, path: str) -> tuple[str, list[str]]:
+    document = _document(store, path)
+    return str(document.get("url", "")), [str(each) for each in document.get("snapshots", [])]
+
+
+def _document(store: ObjectStore, path: str) -> dict[str, Any]:
+    """What a record says, without its seal; nothing when it is damaged."""
     try:
         data = store.read(path).bytes()
         document = json.loads(data)
-        if is_sealed(data):
-            return str(document["url"]), [str(each) for each in document["snapshots"]]
-    except (ObjectNotFound, ValueError, KeyError, TypeError, RecursionError):
-        pass
-    return "", []
+    except (ObjectNotFound, ValueError, RecursionError):
+        return {}
+    if not is_sealed(data) or not isinstance(document, dict) or not isinstance(document.get("snapshots"), list):
+        return {}
+    return {name: value for name, value in document.items() if name != "checksum"}

@@ -8,11 +8,11 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from support.s3_proxy import Answer, S3Proxy
+from support.waiting import is_alive, wait_for, words_of
 from support.world import Deployment, World, children_of, same
 
 
@@ -32,27 +32,6 @@ def workers_of(pid: int) -> list[int]:
     return [child for child in children_of(pid) if "lockstep.cli.worker" in words_of(child)]
 
 
-def words_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def wait_for(condition: Callable[[], bool], *, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it does not happen"
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_what_a_dead_worker_had_in_hand_is_copied_by_another_one(world: World, number: signal.Signals) -> None:
     source = world.deployment(blocks=400, size=60)
@@ -63,7 +42,7 @@ def test_what_a_dead_worker_had_in_hand_is_copied_by_another_one(world: World, n
             killed = workers_of(process.pid)[0]
             assert world.s3.secret_access_key not in words_of(killed)
             os.kill(killed, number)
-            wait_for(lambda: not alive(killed))
+            wait_for(lambda: not is_alive(killed))
             stdout, stderr = process.communicate(timeout=60)
         assert process.returncode == 0, stderr
         document = json.loads(stdout)
@@ -88,7 +67,7 @@ def test_nobody_is_left_behind_when_the_run_is_ended(world: World, number: signa
             process.send_signal(number)
             process.communicate(timeout=20)
         assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
-        wait_for(lambda: not any(alive(pid) for pid in family), seconds=3)
+        wait_for(lambda: not any(is_alive(pid) for pid in family), seconds=3)
         done = proxy.counts["GET"]
         proxy.counts.clear()
         proxy.answering = lambda _method, _path, ask: ask()
@@ -109,7 +88,7 @@ def test_objects_that_kill_every_worker_end_the_run_with_a_reason(world: World) 
                 wait_for(lambda: bool(workers_of(process.pid)) or process.poll() is not None)
                 for pid in workers_of(process.pid):
                     os.kill(pid, signal.SIGKILL)
-                    while alive(pid):
+                    while is_alive(pid):
                         time.sleep(0.02)
             stdout, _ = process.communicate(timeout=30)
         assert process.returncode == 1

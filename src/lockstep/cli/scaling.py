@@ -8,16 +8,28 @@ from lockstep.cli.worker import COMMAND
 from lockstep.config.deployment import DeploymentSettings
 from lockstep.config.repository import RepositorySettings
 from lockstep.encryption.keyring import Keyring
+from lockstep.errors import ConfigurationError
 from lockstep.model.workers import Places, secret_variables, without_secrets
 from lockstep.operations.scale_out import ScaleOut
 
 
 def scale_out(
-    deployment: DeploymentSettings, repository: RepositorySettings, keyring: Keyring, *, workers: int | None, temporary: Path | None
+    deployment: DeploymentSettings,
+    repository: RepositorySettings,
+    keyring: Keyring,
+    *,
+    workers: int | None,
+    dask: str | None,
+    temporary: Path | None,
 ) -> ScaleOut | None:
-    """Who copies; None when this process does. The secrets of the stores go into the environment of this machine's workers alone."""
-    if workers is None:
+    """Who copies; None when this process does. The secrets of the stores go into the environment of this machine's workers alone.
+
+    Raises ConfigurationError when two kinds of workers are asked for.
+    """
+    if workers is None and dask is None:
         return None
+    if workers is not None and dask is not None:
+        raise ConfigurationError("--workers and --dask are both given", hint="Use one of them: workers here, or those of a cluster.")
     places = Places(
         stores=tuple(without_secrets(store) for store in deployment.stores),
         repository=without_secrets(repository.address),
@@ -25,5 +37,7 @@ def scale_out(
         recipients=keyring.recipients,
         encrypt_objects=keyring.encrypt_objects,
     )
+    if dask is not None:
+        return ScaleOut(places, dask=dask)
     secrets = secret_variables(deployment.stores, repository.address)
-    return ScaleOut(places, workers, COMMAND, secrets, str(temporary.absolute()) if temporary else None)
+    return ScaleOut(places, workers or 1, COMMAND, secrets, str(temporary.absolute()) if temporary else None)

@@ -34,6 +34,15 @@ Workers = Annotated[
     ),
 ]  # fmt: skip
 
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        "--dask", metavar="ADDRESS", show_default=False,
+        help="Copy with the workers of the Dask cluster whose scheduler is there, such as tcp://host:8786. They take the keys of the "
+        "stores from their own environment.",
+    ),
+]  # fmt: skip
+
 
 def transfer_limits(concurrency: int | None) -> TransferLimits:
     """The limits of a transfer with so many objects in flight."""

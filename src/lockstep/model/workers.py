@@ -39,8 +39,9 @@ class Shard:
     """Objects that one worker is to copy, and how.
 
     `token` tells the holding of the repository's lock that the work is for, `version` the lockstep that asks. After `seconds` the worker
-    begins no further object: what is left goes back. `threads` objects are in flight (None: found out). `flush` makes what was copied
-    durable before it is reported. `temporary` is where large objects may be spooled.
+    begins no further object: what is left goes back. `threads` objects are in flight (None: found out). A `far` worker makes what it copied
+    durable before it reports it, and ends early when the lock is not the token's any more: nobody else could make it. `temporary` is where
+    large objects may be spooled.
     """
 
     places: Places
@@ -50,7 +51,7 @@ class Shard:
     seconds: float
     threads: int | None = None
     fail_fast: bool = False
-    flush: bool = False
+    far: bool = False
     temporary: str | None = None
 
 

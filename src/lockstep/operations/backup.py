@@ -72,6 +72,7 @@ def backup(
         naming_blockers(deployment.database),
         work_directory(options.temporary) as work,
         open_database(deployment.database) as database,
+        scaled_crew(options.scale, listener) as crew,
     ):
         refuse_unreadable(database)
         look_at(deployment.stores.values())
@@ -84,15 +85,13 @@ def backup(
         refuse_plain(repository)
         refuse_unsigned(repository)
         with writer_lock(repository_store, "backup", listener=listener) as lock, closing(Tables(work)) as tables:
-            run = _Run(deployment, repository, database, facts, programs, bound, lock, options, tables, listener, stop)
-            if options.scale is None:
-                return run.make_snapshot(started)
-            with scaled_crew(options.scale, listener) as crew:
-                threads, fail_fast = options.limits.threads, options.fail_fast
-                run.scaled = ScaledCopying(
-                    crew, options.scale, deployment, repository_store, stop=stop, threads=threads, fail_fast=fail_fast
+            scaled = None
+            if crew is not None and options.scale is not None:
+                scaled = ScaledCopying(
+                    crew, options.scale, deployment, repository_store, stop=stop, limits=options.limits, fail_fast=options.fail_fast
                 )
-                return run.make_snapshot(started)
+            run = _Run(deployment, repository, database, facts, programs, bound, lock, options, tables, listener, stop, scaled)
+            return run.make_snapshot(started)
 
 
 @dataclass(slots=True)
@@ -110,11 +109,11 @@ class _Run:
     tables: Tables
     listener: Listener
     stop: Stop
+    scaled: ScaledCopying | None
     history: History = field(init=False)
     segments: list[Path] = field(init=False)
     copier: Copier | None = None
     copied_before: Copied = field(default_factory=Copied)
-    scaled: ScaledCopying | None = None
 
     def __post_init__(self) -> None:
         """Reclaim what a stopped run left, and begin where it ended."""

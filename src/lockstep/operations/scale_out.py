@@ -18,28 +18,30 @@ from lockstep.model.results import WorkersUsed
 from lockstep.model.workers import REPOSITORY, CarriedError, NodeTold, Places, Shard, ShardReport
 from lockstep.objects.raid_nodes import Trouble
 from lockstep.objects.store import ObjectStore
-from lockstep.objects.transfer import Stop
+from lockstep.objects.transfer import Stop, TransferLimits
 from lockstep.operations.fetching import Outcome
+from lockstep.operations.shard_work import copy_shard
 from lockstep.progress import Listener
 from lockstep.repository.lock_state import read_token
 from lockstep.version import __version__
+from lockstep.workers.cluster import ClusterCrew
 from lockstep.workers.crew import Crew
 from lockstep.workers.processes import ProcessCrew
 
 
 @dataclass(frozen=True, slots=True)
 class ScaleOut:
-    """Who copies.
+    """Who copies: `processes` workers on this machine, or the Dask cluster whose scheduler is at `dask`.
 
-    `processes` workers on this machine are started with `command`; they find `secrets` in their environment, and spool in `temporary`
-    what does not fit into memory.
+    The former are started with `command`, find `secrets` in their environment, and spool in `temporary` what does not fit into memory.
     """
 
     places: Places
-    processes: int
-    command: tuple[str, ...]
+    processes: int = 0
+    command: tuple[str, ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     temporary: str | None = None
+    dask: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +56,15 @@ class ShardLimits:
     """How long reports are waited for before what has come is journalled, and a stop is looked for."""
     least_objects: int = 20
     """A shard for fewer costs more than it brings."""
-    patience_seconds: float = 3.0
-    """How long workers have to report what they have when the run is stopped."""
+    patience_seconds: float = 6.0
+    """How long workers have to report what they have when the run is stopped: those of a cluster hear of it when their time is up."""
 
 
 LIMITS = ShardLimits()
 
 
 class ScaledCopying:
-    """One run's copying by workers. `threads` objects in all are in flight (None: each worker finds out)."""
+    """One run's copying by workers. `limits.threads` objects in all are in flight (None: each worker finds out)."""
 
     def __init__(
         self,
@@ -72,11 +74,11 @@ class ScaledCopying:
         repository: ObjectStore,
         *,
         stop: Stop,
-        threads: int | None,
+        limits: TransferLimits,
         fail_fast: bool,
     ) -> None:
         self._crew, self._scale, self._deployment, self._repository = crew, scale, deployment, repository
-        self._stop, self._threads, self._fail_fast = stop, threads, fail_fast
+        self._stop, self._threads, self._fail_fast = stop, limits.threads, fail_fast
         self._in_hand = 0
         self._left: deque[tuple[Wanted, ...]] = deque()
         self._token: str | None = None
@@ -131,6 +133,7 @@ class ScaledCopying:
                 seconds=LIMITS.seconds,
                 threads=threads,
                 fail_fast=self._fail_fast,
+                far=self._scale.dask is not None,
                 temporary=self._scale.temporary,
             )
         )
@@ -171,10 +174,20 @@ class ScaledCopying:
 
 
 @contextmanager
-def scaled_crew(scale: ScaleOut, listener: Listener) -> Iterator[Crew[Shard, ShardReport]]:
-    """A crew for the length of the block. Its workers are started when there is work for them."""
-    environment = {**os.environ, **scale.secrets}
-    with closing(ProcessCrew(scale.processes, command=scale.command, environment=environment, listener=listener)) as crew:
+def scaled_crew(scale: ScaleOut | None, listener: Listener) -> Iterator[Crew[Shard, ShardReport] | None]:
+    """A crew for the length of the block, or None. Processes are started when there is work; a cluster must be there at once.
+
+    Raises ConfigurationError, WorkersFailed.
+    """
+    if scale is None:
+        yield None
+        return
+    crew: Crew[Shard, ShardReport]
+    if scale.dask is None:
+        crew = ProcessCrew(scale.processes, command=scale.command, environment={**os.environ, **scale.secrets}, listener=listener)
+    else:
+        crew = ClusterCrew(scale.dask, copy_shard, listener=listener)
+    with closing(crew):
         yield crew
 
 

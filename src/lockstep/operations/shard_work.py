@@ -27,6 +27,9 @@ from lockstep.repository.lock_state import read_token
 from lockstep.repository.place import open_place
 from lockstep.version import __version__
 
+LOOK_SECONDS = 1.0
+"""How often a far worker looks whether its run still holds the lock: it must not write into the time of the next one."""
+
 PACE = PaceLimits(first=8, most=32)
 """Half of what a process that copies alone has: a worker has two shards in hand."""
 
@@ -42,13 +45,13 @@ def copy_shard(shard: Shard, stop: Stop) -> ShardReport:
     except LockstepError as error:
         return ShardReport(left=shard.objects, error=_carried(error), process=_here())
     done: list[Outcome] = []
-    durable, failed = not shard.flush, list[LockstepError]()
+    durable, failed = not shard.far, list[LockstepError]()
     try:
         _check(shard, opened)
         with work_directory(Path(shard.temporary) if shard.temporary else None) as work:
-            for outcomes in _copy(shard, _until(waiting, time.monotonic() + shard.seconds), opened, work, stop):
+            for outcomes in _copy(shard, _in_time(waiting, shard, opened), opened, work, stop):
                 done += outcomes
-        if shard.flush:
+        if shard.far:
             opened.repository.flush()
             durable = True
     except LockstepError as error:
@@ -171,9 +174,14 @@ def _copy(shard: Shard, wanted: Iterator[Wanted], opened: _Opened, work: Path, s
     opened.width = pacer.width
 
 
-def _until(wanted: Iterator[Wanted], deadline: float) -> Iterator[Wanted]:
-    """What is waiting, until the time is up; the rest stays where it is."""
-    while time.monotonic() < deadline:
+def _in_time(wanted: Iterator[Wanted], shard: Shard, opened: _Opened) -> Iterator[Wanted]:
+    """What is waiting, until the time is up, or a far worker's run is over; the rest stays where it is."""
+    began = looked = time.monotonic()
+    while (now := time.monotonic()) - began < shard.seconds:
+        if shard.far and now - looked >= LOOK_SECONDS:
+            looked = now
+            if read_token(opened.repository) != shard.token:
+                return
         following = next(wanted, None)
         if following is None:
             return

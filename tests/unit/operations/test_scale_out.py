@@ -18,7 +18,7 @@ from lockstep.model.addresses import DatabaseAddress, StoreAddress
 from lockstep.model.inventory import InventoryEntry, MissingObject, Wanted
 from lockstep.model.workers import CarriedError, Shard, ShardReport
 from lockstep.objects.local import LocalStore
-from lockstep.objects.transfer import Stop
+from lockstep.objects.transfer import Stop, TransferLimits
 from lockstep.operations import scale_out as scaling
 from lockstep.operations.fetching import Outcome
 from lockstep.operations.scale_out import ScaledCopying, ScaleOut, ShardLimits
@@ -76,14 +76,14 @@ def address(path: Path) -> StoreAddress:
 def scale(tmp_path: Path) -> ScaleOut:
     """As the command line makes it, from addresses with secrets."""
     deployment = DeploymentSettings(DatabaseAddress("password=secret-d"), (address(tmp_path / "bucket"),))
-    made = scale_out(deployment, RepositorySettings(address(tmp_path / "place")), Keyring(("age1x",)), workers=2, temporary=None)
+    made = scale_out(deployment, RepositorySettings(address(tmp_path / "place")), Keyring(("age1x",)), workers=2, dask=None, temporary=None)
     assert made is not None
     return made
 
 
 def copying(scale: ScaleOut, bucket: LocalStore, place: LocalStore, crew: Here, **options: Any) -> ScaledCopying:
     deployment = Deployment(DatabaseAddress(), {"main": bucket})
-    return ScaledCopying(crew, scale, deployment, place, **{"stop": Stop(), "threads": None, "fail_fast": False, **options})
+    return ScaledCopying(crew, scale, deployment, place, **{"stop": Stop(), "limits": TransferLimits(), "fail_fast": False, **options})
 
 
 def filled(bucket: LocalStore, count: int) -> list[Wanted]:

@@ -42,6 +42,7 @@ DEEP = (
     "e2e/test_raid.py",
     "e2e/test_restore_damaged_repository.py",
     "e2e/test_signatures.py",
+    "e2e/test_tampered_repository.py",
     "e2e/test_torture_keys.py",
     "faults/",
     "integration/postgres/test_dump_and_restore.py",

@@ -27,7 +27,7 @@ VALIDATOR = jsonschema.Draft202012Validator(manifest_schema())
 
 IDS = st.from_regex(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}", fullmatch=True)
 SHA256 = st.from_regex(r"[0-9a-f]{64}", fullmatch=True)
-COUNTS = st.integers(0, 2**63)
+COUNTS = st.integers(0, 2**63 - 1)
 TEXT = st.text(alphabet=st.characters(codec="utf-8"), max_size=8)
 SECONDS = st.floats(0, 1e9)
 NAMES = st.from_regex(r"[a-z0-9]{1,5}(/[a-z0-9.]{1,5}x)?", fullmatch=True)
@@ -67,7 +67,7 @@ MANIFESTS = st.builds(
         DumpRecord, format=st.sampled_from(["custom", "directory", "plain"]), size_bytes=COUNTS, pg_dump_major=COUNTS, seconds=SECONDS
     ),
     profile=st.builds(ProfileRecord, name=TEXT, query=st.none() | TEXT),
-    stores=st.dictionaries(st.from_regex(r"[a-z0-9][a-z0-9_-]{0,9}", fullmatch=True), TEXT, max_size=2),
+    stores=st.dictionaries(st.from_regex(r"[a-z0-9][a-z0-9_-]{0,9}", fullmatch=True), TEXT, min_size=1, max_size=2),
     objects=st.builds(ObjectCounts, **dict.fromkeys(ObjectCounts.model_fields, COUNTS)),
     files=st.lists(st.builds(FileEntry, path=NAMES.map(lambda name: f"snapshots/{ID}/{name}"), size=COUNTS, sha256=SHA256), max_size=3).map(
         tuple
@@ -135,7 +135,7 @@ def _plain() -> Manifest:
         ),
         "dump": DumpRecord(format="custom", size_bytes=1, pg_dump_major=18, seconds=1),
         "profile": ProfileRecord(name="a"),
-        "stores": {},
+        "stores": {"main": "s3://bucket"},
         "objects": ObjectCounts(**dict.fromkeys(ObjectCounts.model_fields, 0)),
         "files": (),
     }

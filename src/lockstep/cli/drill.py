@@ -84,7 +84,9 @@ def run_drill(
         temporary=temp_dir,
     )
     place = open_repository_store(repository)
-    manifest = find_snapshot(place, snapshot, now=datetime.now(UTC), zone=datetime.now().astimezone().tzinfo or UTC)
+    manifest = find_snapshot(
+        place, snapshot, now=datetime.now(UTC), zone=datetime.now().astimezone().tzinfo or UTC, listener=session.listener
+    )
     result = drill(place, manifest, options=options, listener=session.listener)
     if report_ is not None:
         write_whole(report_, as_page(result))

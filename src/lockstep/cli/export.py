@@ -37,6 +37,8 @@ def run_export(
     """Write a snapshot into a directory as the plain tools know it: a dump, and the objects under their keys."""
     options = ExportOptions(plain, str(client_programs) if client_programs else None, transfer_limits(concurrency), temp_dir)
     place = open_repository_store(repository)
-    manifest = find_snapshot(place, snapshot, now=datetime.now(UTC), zone=datetime.now().astimezone().tzinfo or UTC)
+    manifest = find_snapshot(
+        place, snapshot, now=datetime.now(UTC), zone=datetime.now().astimezone().tzinfo or UTC, listener=session.listener
+    )
     result = export(place, manifest, directory, options=options, listener=session.listener)
     return Result(report.as_document(result), report.as_text(result), ExitStatus.DONE if result.complete else ExitStatus.FINDINGS)

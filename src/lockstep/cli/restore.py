@@ -98,7 +98,9 @@ def run_restore(
         temporary=temp_dir,
     )
     place = open_repository_store(repository)
-    manifest = find_snapshot(place, snapshot, now=datetime.now(UTC), zone=datetime.now().astimezone().tzinfo or UTC)
+    manifest = find_snapshot(
+        place, snapshot, now=datetime.now(UTC), zone=datetime.now().astimezone().tzinfo or UTC, listener=session.listener
+    )
     target = RestoreTarget(
         deployment.needed_database() if options.with_database else deployment.database,
         open_stores(deployment, strict=True) if options.with_objects and manifest.stores else {},

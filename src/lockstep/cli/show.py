@@ -43,7 +43,8 @@ def run_show(
     if jsonl and (session.output.json or not (missing or objects)):
         raise ConfigurationError("--jsonl is for a list", hint="Use it with --missing or --objects, and without --json.")
     store = open_repository_store(repository)
-    manifest = find_snapshot(store, snapshot, now=datetime.now(UTC), zone=datetime.now().astimezone().tzinfo or UTC, to_look_at=True)
+    now, zone = datetime.now(UTC), datetime.now().astimezone().tzinfo or UTC
+    manifest = find_snapshot(store, snapshot, now=now, zone=zone, to_look_at=True, listener=session.listener)
     if not (missing or objects):
         document = manifest.model_dump(mode="json")
         proven = when_proven(store, snapshot=manifest.snapshot).get(manifest.snapshot)

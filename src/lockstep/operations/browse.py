@@ -13,6 +13,7 @@ from lockstep.model.snapshots import DamagedSnapshot, SnapshotId
 from lockstep.objects.store import ObjectStore
 from lockstep.operations.verify_record import read_record, when_sound
 from lockstep.operations.work import work_directory
+from lockstep.progress import SILENT, Listener, Note
 from lockstep.repository.copies import known_copies
 from lockstep.repository.drills import last_proven
 from lockstep.repository.history import readable_segments
@@ -32,15 +33,21 @@ def survey_snapshots(store: ObjectStore) -> tuple[list[Manifest], list[DamagedSn
     return open_repository(store).survey()
 
 
-def find_snapshot(store: ObjectStore, wanted: str, *, now: datetime, zone: tzinfo, to_look_at: bool = False) -> Manifest:
+def find_snapshot(
+    store: ObjectStore, wanted: str, *, now: datetime, zone: tzinfo, to_look_at: bool = False, listener: Listener = SILENT
+) -> Manifest:
     """The snapshot that a person means. Raises RepositoryNotFound, SnapshotNotFound, RepositoryInvalid.
 
-    Where keys ask for signatures it must have one of its own, unless it is only `to_look_at`: else SignatureInvalid.
+    Where keys ask for signatures it must have one of its own, unless it is only `to_look_at`: else SignatureInvalid. Whoever means the
+    latest is told when the repository had a later one, whose manifest is gone.
     """
     repository = open_repository(store)
     manifest = repository.select(wanted, now=now, zone=zone)
     if not to_look_at:
         repository.require_signature(SnapshotId(manifest.snapshot))
+    head = repository.head() if wanted == "latest" else None
+    if head is not None and head > manifest.snapshot and head not in repository.bridges().removed:
+        listener(Note(f"the newest snapshot {head} has lost its manifest: {manifest.snapshot} is the latest that is left", level="warning"))
     return manifest
 
 

@@ -14,7 +14,7 @@ from lockstep.model.snapshots import SnapshotId, SnapshotTime, select_snapshot
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, TransferLimits
 from lockstep.operations.telling import telling
-from lockstep.operations.verify_files import VerifiedFiles, files_of, verify_files
+from lockstep.operations.verify_files import VerifiedFiles, files_of, refuse_swollen_tables, verify_files
 from lockstep.operations.verify_objects import ObjectsVerification, SampleTaken
 from lockstep.operations.verify_record import ALL, START, Record, judge_drills, read_record, save_record
 from lockstep.operations.verify_references import Derivations, derive_references
@@ -121,6 +121,8 @@ class _Run:
         files = verify_files(
             self.store, self.structure, entries, work=self.work, threads=FILES_AT_ONCE, stop=self.stop, listener=self.listener
         )
+        if tables is not None:
+            refuse_swollen_tables(self.structure, files, tables)
         objects = self._verify_objects(tables, files, readable, record) if tables is not None else None
         derived = self._derive(files, readable) if tables is not None else Derivations()
         files.findings += derived.findings

@@ -20,6 +20,8 @@ from lockstep.repository import layout
 from lockstep.repository.bridges import Link, named_segments
 from lockstep.repository.manifest import FileEntry, Manifest
 from lockstep.repository.repository import Repository
+from lockstep.tables.engine import Tables
+from lockstep.tables.swollen import refuse_swollen
 
 STAGE = "files"
 
@@ -111,6 +113,17 @@ def touched_by(structure: Structure, entry: FileEntry) -> tuple[SnapshotId, ...]
     if not layout.is_references(entry.path):
         return (owner,)
     return tuple(each for each in structure.manifests if any(link.references == entry for link in chain_of(structure, each)))
+
+
+def refuse_swollen_tables(structure: Structure, files: VerifiedFiles, tables: Tables) -> None:
+    """Find the tables that unfold to more than any of ours, although their checksums are right; nobody reads them then."""
+    for path, table in list(files.tables.items()):
+        try:
+            refuse_swollen(tables, [table])
+        except RepositoryInvalid as error:
+            del files.tables[path]
+            entry = next(each for each in files_of(structure, structure.manifests) if each.path == path)
+            files.findings.append(Finding("tampered", path, None, touched_by(structure, entry), error.message.partition(" ")[2]))
 
 
 def _check(

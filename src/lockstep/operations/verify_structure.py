@@ -104,6 +104,7 @@ def read_structure(store: ObjectStore, *, stop: Stop) -> Structure:
         judge_signatures(signed),
         judge_record(store, bridges, snapshots),
         _judge_history(seen, manifests, bridges),
+        _judge_chains(manifests, seen, bridges),
         _judge_head(store, head, seen, bridges),
     ):
         known = {finding.path for finding in findings}
@@ -233,6 +234,22 @@ def _judge_history(seen: dict[SnapshotId, SeenManifest], manifests: dict[Snapsho
         elif earlier.sealed and earlier.sha256 != before.sha256:
             findings[before.snapshot] = _about(before.snapshot, "tampered", f"is not the one that {snapshot} followed")
     return [finding for _, finding in sorted(findings.items())]
+
+
+def _judge_chains(manifests: dict[SnapshotId, Manifest], seen: dict[SnapshotId, SeenManifest], bridges: Bridges) -> list[Finding]:
+    """Each snapshot's references build on those of an earlier one that is there, or on none."""
+    findings = []
+    for snapshot, manifest in manifests.items():
+        try:
+            link = link_of(manifest, bridges)
+        except RepositoryInvalid as error:
+            findings.append(_about(snapshot, "tampered", f"contradicts itself: {error.message}"))
+            continue
+        if link.references is None:
+            findings.append(_about(snapshot, "tampered", "names no references"))
+        elif link.parent is not None and link.parent not in seen:
+            findings.append(_about(link.parent, "missing", f"is not there, and the references of {snapshot} build on it"))
+    return findings
 
 
 def _judge_head(store: ObjectStore, head: bytes | Finding, seen: dict[SnapshotId, SeenManifest], bridges: Bridges) -> list[Finding]:

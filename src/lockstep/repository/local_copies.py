@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lockstep.encryption.streams import decrypted
-from lockstep.errors import DiskFailed, LockstepError, ObjectNotFound, RepositoryInvalid
+from lockstep.errors import DiskFailed, KeyRefused, LockstepError, ObjectNotFound, PermissionMissing, RepositoryInvalid
 from lockstep.objects.doubt import Doubt
 from lockstep.objects.known import read_known
 from lockstep.objects.store import ObjectStore
@@ -44,8 +44,7 @@ def local_copy(store: ObjectStore, entry: FileEntry, directory: Path) -> Path:
 def _copy_once(store: ObjectStore, entry: FileEntry, target: Path, stored: Hashed) -> None:
     target.unlink(missing_ok=True)
     here, plain = store.local_file(entry.path), Hashed()
-    blocks = _blocks(here, entry.path) if here is not None else _downloaded(store, entry.path)
-    passing = stored.passing(blocks)
+    passing = stored.passing(_blocks(store, entry.path))
     if entry.encrypted:
         passing = plain.passing(decrypted(passing, keyring_of(store).identities, shown=entry.path))
     _take(passing, target if entry.encrypted or here is None else None)
@@ -53,22 +52,13 @@ def _copy_once(store: ObjectStore, entry: FileEntry, target: Path, stored: Hashe
         raise RepositoryInvalid(f"'{entry.path}' is not what its manifest says", hint="Run 'lockstep verify' to see what else is damaged.")
 
 
-def _blocks(path: Path, shown: str) -> Iterator[bytes]:
+def _blocks(store: ObjectStore, path: str) -> Iterator[bytes]:
     try:
-        with path.open("rb") as file:
-            while block := file.read(CHUNK):
-                yield block
-    except OSError as error:
-        raise RepositoryInvalid(
-            f"'{shown}' cannot be read: {error.strerror}", hint="Run 'lockstep verify' to see what else is damaged."
-        ) from error
-
-
-def _downloaded(store: ObjectStore, path: str) -> Iterator[bytes]:
-    try:
-        yield from read_known(store, path).chunks(CHUNK)
+        yield from read_known(store, path).chunks(CHUNK)  # on a disk too: it follows no link, and does not wait for a pipe
     except ObjectNotFound as error:
         raise RepositoryInvalid(f"'{path}' is gone", hint="Run 'lockstep verify' to see what else is damaged.") from error
+    except (DiskFailed, KeyRefused, PermissionMissing) as error:  # of this one: the repository was opened, so others can be read
+        raise RepositoryInvalid(f"'{path}' cannot be read: {error.message}", hint=error.hint) from error
 
 
 def _take(blocks: Iterator[bytes], target: Path | None) -> None:

@@ -16,7 +16,7 @@ from lockstep.repository.seal import seal
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Id = Annotated[str, Field(pattern=r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}$")]
 Store = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class Record(BaseModel):
@@ -144,7 +144,7 @@ class Manifest(Record):
     database: DatabaseRecord
     dump: DumpRecord
     profile: ProfileRecord
-    stores: dict[Store, str]
+    stores: Annotated[dict[Store, str], Field(min_length=1)]
     objects: ObjectCounts
     encryption: EncryptionRecord | None = None
     files: tuple[FileEntry, ...]

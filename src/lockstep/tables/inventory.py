@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lockstep.model.inventory import InventoryEntry
 from lockstep.tables.engine import Tables
+from lockstep.tables.swollen import refuse_swollen
 
 COLUMNS = "store, key, size, sha256, etag, attributes, location, snapshot"
 """The columns of a segment."""
@@ -31,6 +32,7 @@ def create(tables: Tables, segments: Sequence[Path], *, run: str | None = None) 
         "CREATE TABLE IF NOT EXISTS journal "
         "(store VARCHAR, key VARCHAR, size BIGINT, sha256 VARCHAR, etag VARCHAR, attributes VARCHAR, location VARCHAR)"
     )
+    refuse_swollen(tables, segments)
     names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in segments)
     kept = f"SELECT {COLUMNS} FROM read_parquet([{names}]) UNION ALL " if segments else ""  # noqa: S608 - our own file names
     tables.run(f"CREATE OR REPLACE VIEW inventory AS {kept} SELECT *, '{run or ''}' AS snapshot FROM journal")  # noqa: S608 - a snapshot's id

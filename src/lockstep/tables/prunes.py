@@ -10,6 +10,7 @@ from lockstep.model.snapshots import SnapshotId
 from lockstep.tables import inventory
 from lockstep.tables.engine import ROWS_AT_ONCE, Tables
 from lockstep.tables.inventory import COLUMNS, PARQUET
+from lockstep.tables.swollen import refuse_swollen
 
 _PLACE = "coalesce(location, 'objects/' || store || '/' || key)"
 _ROW = "store, key, size, snapshot, segment"
@@ -29,6 +30,7 @@ def begin(tables: Tables, segments: Mapping[str, Path]) -> None:
     tables.run("CREATE OR REPLACE TABLE spans (store VARCHAR, key VARCHAR, size BIGINT, since VARCHAR, until VARCHAR)")
     tables.run("CREATE OR REPLACE TABLE segments (file VARCHAR, segment VARCHAR)")
     if segments:
+        refuse_swollen(tables, list(segments.values()))
         files = [str(file) for file in segments.values()]
         tables.run("INSERT INTO segments SELECT unnest($1::VARCHAR[]), unnest($2::VARCHAR[])", [files, list(segments)])
         names = ", ".join(f"'{_quoted(file)}'" for file in segments.values())
@@ -54,6 +56,7 @@ def add_needed(tables: Tables, chain: Sequence[tuple[SnapshotId, Path]], kept: S
     it is needed when a kept snapshot lies in between. The files are read once, however many snapshots are kept. Of the `versioned` keys
     `spans` gets from which snapshot on, and before which, a reference counts.
     """
+    refuse_swollen(tables, [path for _, path in chain])
     full, *changes = (f"read_parquet('{_quoted(path)}')" for _, path in chain)
     steps = " UNION ALL ".join(
         [

@@ -13,6 +13,7 @@ from typing import IO
 
 from lockstep.errors import LockstepError
 from lockstep.tables.engine import Tables
+from lockstep.tables.swollen import refuse_swollen
 
 COLUMNS = ("store", "key", "size", "etag", "sha256")
 """The columns of `references_now`, and of the CSV that `load` reads, in this order; the last three may be empty."""
@@ -107,11 +108,13 @@ def replay(tables: Tables, chain: Sequence[Path], *, into: str) -> None:
 
     The first file is a full list, the others are changes: `+` names an object from then on (or gives its new size), `-` no longer.
     """
+    refuse_swollen(tables, chain)
     tables.run(f"CREATE OR REPLACE TABLE {into} AS {_replayed(chain)}")
 
 
 def view_replay(tables: Tables, chain: Sequence[Path], *, into: str) -> None:
     """The same as a view, for who reads it once: a million references are not written down in between."""
+    refuse_swollen(tables, chain)
     tables.run(f"CREATE OR REPLACE VIEW {into} AS {_replayed(chain)}")
 
 

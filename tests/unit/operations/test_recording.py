@@ -48,7 +48,7 @@ def chain_of(repository: Repository, tables: Tables, length: int) -> Manifest:
             ),
             dump=DumpRecord(format="custom", size_bytes=1, pg_dump_major=18, seconds=1),
             profile=ProfileRecord(name="a"),
-            stores={},
+            stores={"main": "s3://bucket"},
             objects=ObjectCounts(**dict.fromkeys(ObjectCounts.model_fields, 0)),
             files=tuple(draft.files),
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from typing import Any
 
 import pytest
 
 from support.parsec_shape import add_blocks
-from support.world import Deployment, World, same
+from support.world import Deployment, World, error_of, same
 
 pytestmark = pytest.mark.parametrize("postgres_server", [18], indirect=True)
 
@@ -54,6 +56,26 @@ def stored(world: World) -> set[str]:
     else:
         paths = [path for path in world.files() if path.startswith("objects/")]
     return {path.removeprefix("objects/main/") for path in paths}
+
+
+def test_nothing_is_removed_while_somebody_reads_it(world: World) -> None:
+    source, target = world.deployment(blocks=12, size=(1, 900)), world.nowhere()
+    first, second = str(world.backup(source).json["snapshot"]), change(world, source, seed=1, gone=4)
+    with world.started("restore", first, *target.options, "--json") as reader:
+        deadline = time.monotonic() + 60
+        while not any(path.startswith("locks/reader-") for path in world.files()):
+            assert reader.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        reader.send_signal(signal.SIGSTOP)
+        refused = world.run("prune", "--keep-last", "1", "--yes", "--json")
+        reader.send_signal(signal.SIGCONT)
+        restored = reader.communicate(timeout=60)
+    assert "by a running restore" in error_of(refused, status=4, kind="repository_locked")
+    assert reader.returncode == 0, restored
+    assert listed(world) == [first, second]
+    assert pruned(world, "--keep-last", "1")["kept"] == [second]
+    sound(world)
 
 
 @pytest.mark.parametrize("place", ["disk", "bucket"])

@@ -28,6 +28,7 @@ from lockstep.repository.layout import manifest_path
 from lockstep.repository.locks import WriterLock, writer_lock
 from lockstep.repository.manifest import Manifest
 from lockstep.repository.mirror import bridged_previous, changed_bridges, commit_bridges, copy_signature, open_mirror, refuse_diverged
+from lockstep.repository.readers import reading
 from lockstep.repository.repository import Repository, open_repository
 from lockstep.repository.seal import is_sealed
 from lockstep.tables import copies, inventory
@@ -60,11 +61,11 @@ def copy(
     """
     options, stop, started = options or CopyOptions(), stop or Stop(), time.monotonic()
     source = open_repository(source_store)
-    manifests, damaged = source.survey()
-    wanted = _wanted(manifests, options, now=now, zone=zone)
-    findings = [Finding("damaged", each.path, None, (each.snapshot,), each.why) for each in damaged]
-    broken = {each.snapshot for each in damaged}
-    with work_directory(options.temporary) as work:
+    with work_directory(options.temporary) as work, reading(source_store, "copy", listener=listener):
+        manifests, damaged = source.survey()
+        wanted = _wanted(manifests, options, now=now, zone=zone)
+        findings = [Finding("damaged", each.path, None, (each.snapshot,), each.why) for each in damaged]
+        broken = {each.snapshot for each in damaged}
         target, new = open_mirror(source, target_store)
         if new:
             listener(Note(f"made a new mirror at {target_store.url}"))

@@ -27,6 +27,7 @@ from lockstep.operations.work import work_directory
 from lockstep.progress import SILENT, Listener, Note
 from lockstep.repository.drills import save_drill
 from lockstep.repository.manifest import Manifest
+from lockstep.repository.readers import reading
 from lockstep.repository.repository import open_repository
 from lockstep.tables.engine import Tables
 from lockstep.version import __version__
@@ -63,7 +64,11 @@ def drill(
     options, stop = options or DrillOptions(), stop or threading.Event()
     started, began = datetime.now(UTC), time.monotonic()
     repository, book = open_repository(repository_store), DrillBook(listener)
-    with telling([repository_store], listener), work_directory(options.temporary) as directory:
+    with (
+        telling([repository_store], listener),
+        work_directory(options.temporary) as directory,
+        reading(repository_store, "drill", listener=listener),
+    ):
         tables = Tables(directory)
         try:
             seed = secrets.randbits(62)  # another sample every time

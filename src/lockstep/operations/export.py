@@ -26,6 +26,7 @@ from lockstep.progress import SILENT, Listener, StageAdvanced, StageEnded, Stage
 from lockstep.repository.layout import MARKER
 from lockstep.repository.local_copies import CHUNK
 from lockstep.repository.manifest import Manifest
+from lockstep.repository.readers import reading
 from lockstep.repository.repository import Repository, open_repository
 from lockstep.tables.engine import Tables
 
@@ -52,7 +53,7 @@ def export(
     listener: Listener = SILENT,
     stop: Stop | None = None,
 ) -> ExportResult:
-    """Write a snapshot into a directory that is empty or not there, every byte checked; no lock is taken.
+    """Write a snapshot into a directory that is empty or not there, every byte checked.
 
     What the snapshot lacks is part of the result and listed in the directory. Raises LockstepError when the work could not be done: then
     the same call goes on where it ended.
@@ -61,7 +62,7 @@ def export(
     started = time.monotonic()
     repository = open_repository(repository_store)
     _refuse_inside(repository, directory)
-    with work_directory(options.temporary) as work:
+    with work_directory(options.temporary) as work, reading(repository_store, "export", listener=listener):
         tables = Tables(work)
         try:
             side = ObjectsExport(repository, manifest, tables, options.limits, stop, listener)

@@ -37,6 +37,7 @@ from lockstep.repository.history import all_segments, present_segments
 from lockstep.repository.locks import WriterLock, writer_lock
 from lockstep.repository.manifest import Manifest
 from lockstep.repository.mirror import commit_bridges
+from lockstep.repository.readers import without_readers
 from lockstep.repository.repository import Repository, open_repository
 from lockstep.tables import prunes
 from lockstep.tables.engine import Tables
@@ -78,8 +79,9 @@ def prune(
 
     `zone` is that of the policy's days; None: that of this machine.
 
-    Raises RepositoryNotFound, RepositoryLocked, and RepositoryInvalid when a manifest, the inventory or what kept snapshots reference
-    cannot be read, since what is needed is not known then; in all these cases nothing was removed.
+    Raises RepositoryNotFound, RepositoryLocked (also while somebody reads what is there), and RepositoryInvalid when a manifest, the
+    inventory or what kept snapshots reference cannot be read, since what is needed is not known then; in all these cases nothing was
+    removed.
     """
     started = time.monotonic()
     repository = open_repository(store)
@@ -127,8 +129,9 @@ def _forget(repository: Repository, found: PruneSet, lock: WriterLock, *, now: d
     record = next_record(repository, found, now=now)
     if record is None:
         return
-    lock.check()
-    commit_bridges(repository, record)
+    with without_readers(repository.store):
+        lock.check()
+        commit_bridges(repository, record)
     if found.present:
         newest = max(found.present)
         repository.write_head(newest, found.present[newest])

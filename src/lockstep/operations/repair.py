@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -27,6 +28,7 @@ from lockstep.operations.uploading import STAGE, Uploaded, Uploader
 from lockstep.operations.work import work_directory
 from lockstep.progress import SILENT, Listener, StageEnded, StageStarted
 from lockstep.repository.history import readable_segments
+from lockstep.repository.readers import reading
 from lockstep.repository.repository import Repository, open_repository
 from lockstep.tables import inventory, restores
 from lockstep.tables.engine import Tables
@@ -84,7 +86,11 @@ def repair(
     """
     options, stop = options or RepairOptions(), stop or threading.Event()
     started = time.monotonic()
-    with telling([repository_store] if repository_store else [], listener), work_directory(options.temporary) as work:
+    with (
+        telling([repository_store] if repository_store else [], listener),
+        work_directory(options.temporary) as work,
+        reading(repository_store, "repair", listener=listener) if repository_store else nullcontext(),
+    ):
         tables = Tables(work)
         try:
             repository = _opened(repository_store)

@@ -23,6 +23,7 @@ from lockstep.operations.telling import faults_of, telling
 from lockstep.operations.work import work_directory
 from lockstep.progress import SILENT, Listener
 from lockstep.repository.manifest import Manifest
+from lockstep.repository.readers import reading
 from lockstep.repository.repository import Repository, open_repository
 from lockstep.tables.engine import Tables
 
@@ -72,7 +73,11 @@ def restore(
     target's database is as it was, and uploaded objects stay, since nothing references them yet and the next run needs them.
     """
     started = time.monotonic()
-    with _prepared(repository_store, manifest, target, options or RestoreOptions(), listener, stop or threading.Event()) as work:
+    options, stop = options or RestoreOptions(), stop or threading.Event()
+    with (
+        _prepared(repository_store, manifest, target, options, listener, stop) as work,
+        reading(repository_store, "restore", listener=listener),
+    ):
         found = work.objects.prepare() if work.objects else None
         if work.database:
             work.database.prepare()

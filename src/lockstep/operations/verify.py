@@ -1,4 +1,4 @@
-"""Prove, with the repository alone, that it is what was written into it. No lock is taken, no database and no bucket is asked."""
+"""Prove, with the repository alone, that it is what was written into it. No database and no bucket is asked."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from lockstep.progress import SILENT, Listener, Note
 from lockstep.repository import layout
 from lockstep.repository.bridges import named_segments
 from lockstep.repository.history import may_be_used
+from lockstep.repository.readers import reading
 from lockstep.repository.repository import Repository
 from lockstep.tables import verifications
 from lockstep.tables.engine import Tables
@@ -83,11 +84,11 @@ def verify(
     Raises RepositoryNotFound, SnapshotNotFound; RepositoryInvalid when it is of a newer format. Whatever else is wrong is a finding.
     """
     options, stop = options or VerifyOptions(), stop or Stop()
-    structure = read_structure(store, stop=stop)
-    chosen = _chosen(structure, options, now=now, zone=zone)
-    record, spoilt = read_record(store, structure.repository)
-    spoilt += judge_drills(store) if chosen is None else []
-    with telling([store], listener), work_directory(options.temporary) as work:
+    with telling([store], listener), reading(store, "verify", listener=listener), work_directory(options.temporary) as work:
+        structure = read_structure(store, stop=stop)
+        chosen = _chosen(structure, options, now=now, zone=zone)
+        record, spoilt = read_record(store, structure.repository)
+        spoilt += judge_drills(store) if chosen is None else []
         run = _Run(store, structure, chosen, options, work, listener, stop)
         tables = Tables(work / "tables") if options.depth != "quick" else None
         try:

@@ -75,7 +75,7 @@ def _file_lock(path: Path, operation: str, listener: Listener) -> Iterator[Write
         if os.pread(descriptor, 1, 0):  # a holder that ended well removes the file
             listener(Note(_TAKEN_OVER, level="warning"))
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, json.dumps(_holder(operation)).encode())
+        os.write(descriptor, json.dumps(holder_of_this_process(operation)).encode())
         yield _HeldFile()
     finally:
         path.unlink(missing_ok=True)  # before the lock goes, so that nobody waits on a name that is no longer there
@@ -96,7 +96,7 @@ def _open_locked(path: Path) -> int:
         except BlockingIOError as error:
             holder = os.pread(descriptor, 4096, 0)
             os.close(descriptor)
-            raise _locked(holder) from error
+            raise locked_by(holder) from error
         with suppress(FileNotFoundError):
             if os.fstat(descriptor).st_ino == path.stat().st_ino:
                 return descriptor
@@ -120,7 +120,7 @@ class _HeldLease:
     def check(self) -> None:
         found = _read(self._store)
         if found.get("token") != self._holder["token"]:
-            raise _locked(json.dumps(found).encode())
+            raise locked_by(json.dumps(found).encode())
 
     def give_back(self) -> None:
         self._stop.set()
@@ -141,7 +141,7 @@ class _HeldLease:
 
 @contextmanager
 def _lease(store: ObjectStore, operation: str, *, listener: Listener, times: LeaseTimes) -> Iterator[WriterLock]:
-    lease = _HeldLease(store, {**_holder(operation), "beat": 0}, times)
+    lease = _HeldLease(store, {**holder_of_this_process(operation), "beat": 0}, times)
     try:  # from before it is taken: a signal may come while it settles
         try:
             lease.take(overwrite=False)
@@ -156,7 +156,7 @@ def _lease(store: ObjectStore, operation: str, *, listener: Listener, times: Lea
 
 def _wait_until_dead(store: ObjectStore, times: LeaseTimes) -> None:
     seen = _read(store)
-    if _died_here(seen):
+    if died_here(seen):
         return
     deadline = time.monotonic() + times.dead_after
     while time.monotonic() < deadline:
@@ -165,7 +165,7 @@ def _wait_until_dead(store: ObjectStore, times: LeaseTimes) -> None:
         if not found:
             return
         if found != seen:
-            raise _locked(json.dumps(found).encode())
+            raise locked_by(json.dumps(found).encode())
 
 
 def _read(store: ObjectStore) -> dict[str, object]:
@@ -176,7 +176,8 @@ def _read(store: ObjectStore) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def _holder(operation: str) -> dict[str, object]:
+def holder_of_this_process(operation: str) -> dict[str, object]:
+    """What is written down of who holds a lock."""
     return {
         "operation": operation,
         "host": socket.gethostname(),
@@ -194,7 +195,7 @@ def _boot() -> str | None:
     return None
 
 
-def _died_here(holder: dict[str, object]) -> bool:
+def died_here(holder: dict[str, object]) -> bool:
     """True when the holder ran on this machine, since its last start, and its process is gone."""
     pid = holder.get("pid")
     if holder.get("boot") != _boot() or holder.get("boot") is None or not isinstance(pid, int):
@@ -208,7 +209,8 @@ def _died_here(holder: dict[str, object]) -> bool:
     return False
 
 
-def _locked(holder: bytes) -> RepositoryLocked:
+def locked_by(holder: bytes) -> RepositoryLocked:
+    """The error that names who is at work, as `holder_of_this_process` described it."""
     try:
         who = json.loads(holder)
         text = f"a running {who['operation']} (process {who['pid']} on {who['host']}, since {who['since']})"

@@ -35,6 +35,7 @@ DEEP = (
     "contract/test_s3_services.py",
     "e2e/test_backup_any_deployment.py",
     "e2e/test_copy.py",
+    "e2e/test_encrypted_objects.py",
     "e2e/test_encryption.py",
     "e2e/test_export.py",
     "e2e/test_formats_matrix.py",

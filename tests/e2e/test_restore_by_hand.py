@@ -87,7 +87,7 @@ def test_createdb_pg_restore_and_aws_sync_are_enough(world: World, format_: str)
     if format_ == "custom":
         [entry] = [each for each in manifest["files"] if each["path"].endswith("/database.dump")]
         assert hand.type("sha256sum").split()[0] == entry["sha256"]
-    hand.type("aws s3 sync")
+    hand.type("aws s3 sync", having="repository/objects")
     hand.type("createdb")
     hand.type("psql" if format_ == "plain" else "pg_restore", having=f"# {format_}")
     hand.type("psql", having="ANALYZE")
@@ -109,7 +109,7 @@ def test_a_newer_pg_restore_feeds_an_older_server_through_psql(world: World) -> 
     made = world.backup(source, "--client-programs", str(newer))
     assert made.returncode == 0, made
     hand = Hand(world, made.json["snapshot"], target, programs=newer)
-    hand.type("aws s3 sync")
+    hand.type("aws s3 sync", having="repository/objects")
     hand.type("createdb")
     hand.type("pg_restore", having="sed")
     same(source, target)
@@ -125,7 +125,7 @@ def test_objects_that_lie_aside_are_found_with_the_inventory(world: World) -> No
     made = world.backup(source, "--app", "bucket")
     assert made.returncode == 0, made
     hand = Hand(world, made.json["snapshot"], target)
-    hand.type("aws s3 sync")
+    hand.type("aws s3 sync", having="repository/objects")
     query = re.search(r'-c "(.*)"', command_of_page("duckdb"))
     assert query is not None
     with duckdb.connect() as connection:
@@ -147,12 +147,14 @@ def test_objects_that_lie_aside_are_found_with_the_inventory(world: World) -> No
 def test_age_reads_what_is_encrypted(world: World, format_: str) -> None:
     source, target = world.deployment(blocks=3), world.nowhere()
     made = world.lockstep("key", "generate", "--output", str(world.tmp_path / "key"), "--json")
-    snapshot = world.backup(source, "--recipient", made.json["recipient"], "--format", format_).json["snapshot"]
+    keys = ("--recipient", made.json["recipient"], "--encrypt-objects")
+    snapshot = world.backup(source, *keys, "--format", format_).json["snapshot"]
     hand = Hand(world, snapshot, target)
     hand.type("cp")
-    hand.type("find", KEYFILE="key")
+    hand.type("find", having="plain", KEYFILE="key")
     hand.words = {"repository/snapshots/ID": "plain", **hand.words}
-    hand.type("aws s3 sync")
+    hand.type("find", having="encrypted", KEYFILE="key")
+    hand.type("aws s3 sync", having=" objects ")
     hand.type("createdb")
     hand.type("pg_restore", having=f"# {format_}")
     same(source, target)

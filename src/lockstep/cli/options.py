@@ -260,5 +260,5 @@ REPOSITORY_OPTIONS: Mapping[str, Any] = {
     "identity_command": IdentityCommand,
     "verify_key": VerifyKey,
 }
-ENCRYPTION_OPTIONS: Mapping[str, Any] = {"recipient": Recipient, "allow_plain": AllowPlain}
+ENCRYPTION_OPTIONS: Mapping[str, Any] = {"recipient": Recipient, "encrypt_objects": EncryptObjects, "allow_plain": AllowPlain}
 SIGNING_OPTIONS: Mapping[str, Any] = {"sign_with": SignWith, "allow_unsigned": AllowUnsigned}

@@ -39,7 +39,7 @@ def decrypted(chunks: Iterable[bytes], identities: Identities, *, shown: str) ->
     not what was encrypted. Not all of `chunks` may have been taken then.
     """
     if not identities.given:
-        raise IdentityNeeded(f"'{shown}' is encrypted, and no identity is given", hint="Name the file with the secret key with --identity.")
+        raise _no_identity(shown)
     known = identities.as_pyrage()
     try:
         yield from _through(lambda reader, writer: pyrage.decrypt_io(reader, writer, known), chunks)
@@ -53,7 +53,22 @@ def encrypt(data: bytes, recipients: Sequence[str]) -> bytes:
     return encrypted_bytes
 
 
-def _told(error: _AgeFailed, shown: str) -> IdentityNeeded | RepositoryInvalid:
+def decrypt(data: bytes, identities: Identities, *, shown: str) -> bytes:
+    """All the plain bytes at once. Raises as `decrypted`."""
+    if not identities.given:
+        raise _no_identity(shown)
+    try:
+        plain: bytes = pyrage.decrypt(data, identities.as_pyrage())
+    except pyrage.DecryptError as error:
+        raise _told(error, shown) from error
+    return plain
+
+
+def _no_identity(shown: str) -> IdentityNeeded:
+    return IdentityNeeded(f"'{shown}' is encrypted, and no identity is given", hint="Name the file with the secret key with --identity.")
+
+
+def _told(error: Exception, shown: str) -> IdentityNeeded | RepositoryInvalid:
     if "No matching keys" in str(error):
         return IdentityNeeded(
             f"'{shown}' is encrypted to others than the identities that are given",

@@ -37,7 +37,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class InventoryEntry:
-    """One object in the repository, as the inventory records it. `location` is None when it lies under its own key."""
+    """One object in the repository, as the inventory records it. `location` is None when it lies under its own key.
+
+    `size` and `sha256` are those of the object; where it lies encrypted, `stored_size` and `stored_sha256` are those of the bytes there.
+    """
 
     store: str
     key: str
@@ -46,6 +49,23 @@ class InventoryEntry:
     etag: str | None
     attributes: str | None
     location: str | None
+    stored_size: int | None = None
+    stored_sha256: str | None = None
+
+    @property
+    def encrypted(self) -> bool:
+        """True when an identity is needed to read it."""
+        return self.stored_sha256 is not None
+
+    @property
+    def size_there(self) -> int:
+        """How many bytes lie in the repository."""
+        return self.size if self.stored_size is None else self.stored_size
+
+    @property
+    def sha256_there(self) -> str:
+        """The checksum of the bytes that lie in the repository."""
+        return self.stored_sha256 or self.sha256
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ def carry(open_source: Callable[[], Body], target: ObjectStore, key: str, *, siz
                 yield chunk
         except DiskFailed as error:
             raise Spoilt(Fault("unreadable", error.message)) from error
+        except RepositoryInvalid as error:
+            raise Spoilt(Fault("damaged", "cannot be decrypted")) from error
         _check(received, hashing.hexdigest(), size=size, sha256=sha256)  # raising here keeps the file from appearing
 
     target.write_stream(key, checked(), overwrite=True)
@@ -74,6 +76,8 @@ def _whole(body: Body) -> bytes:
         return body.bytes()
     except DiskFailed as error:
         raise Spoilt(Fault("unreadable", error.message)) from error
+    except RepositoryInvalid as error:
+        raise Spoilt(Fault("damaged", "cannot be decrypted")) from error
 
 
 def _check(received: int, sha256_received: str, *, size: int, sha256: str) -> None:

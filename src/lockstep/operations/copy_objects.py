@@ -17,7 +17,7 @@ from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits, i
 from lockstep.operations.carrying import Spoilt, carry, is_there
 from lockstep.progress import Listener, Note, StageAdvanced, StageEnded, StageStarted
 from lockstep.repository.layout import POOL
-from lockstep.repository.pool import read_object
+from lockstep.repository.pool import read_stored
 from lockstep.tables import copies
 from lockstep.tables.copies import Lacking
 from lockstep.tables.engine import Tables
@@ -80,7 +80,7 @@ class ObjectsCopy:
     def _take(self, outcomes: list[Sent | Faulty]) -> None:
         sent = [each for each in outcomes if isinstance(each, Sent)]
         faulty = [each for each in outcomes if isinstance(each, Faulty)]
-        copies.add_sent(self.tables, [(each.path, each.entry.size) for each in sent if not each.there])
+        copies.add_sent(self.tables, [(each.path, each.entry.size_there) for each in sent if not each.there])
         copies.add_faulty(self.tables, [each.path for each in faulty])
         self.faults |= {each.path: each for each in faulty}
         there, size_bytes = sum(each.there for each in sent), sum(each.size_bytes for each in sent)
@@ -102,7 +102,7 @@ class ObjectsCopy:
                 pacer.slow_down()
             self.listener(Note(f"{error.message}; trying again in {delay:.1f} s", level="debug"))
 
-        with budget.take(entry.size if entry.size <= self.limits.whole_up_to else 2 * self.limits.chunk):
+        with budget.take(entry.size_there if entry.size_there <= self.limits.whole_up_to else 2 * self.limits.chunk):
             try:
                 return retrying(lambda: self._send(lacking), policy=PATIENT, on_retry=on_retry, stop=self.stop)
             except Spoilt as error:
@@ -111,11 +111,18 @@ class ObjectsCopy:
     def _send(self, lacking: Lacking) -> Sent:
         entry, path = lacking.entry, lacking.path
         if lacking.lies_there and (
-            self._has_md5_of(lacking) or is_there(self.target, path, size=entry.size, sha256=entry.sha256, limits=self.limits)
+            self._has_md5_of(lacking) or is_there(self.target, path, size=entry.size_there, sha256=entry.sha256_there, limits=self.limits)
         ):
             return Sent(entry, path, 0, there=True)
-        carry(partial(read_object, self.source, entry), self.target, path, size=entry.size, sha256=entry.sha256, limits=self.limits)
-        return Sent(entry, path, entry.size, there=False)
+        carry(
+            partial(read_stored, self.source, entry),
+            self.target,
+            path,
+            size=entry.size_there,
+            sha256=entry.sha256_there,
+            limits=self.limits,
+        )
+        return Sent(entry, path, entry.size_there, there=False)
 
     def _has_md5_of(self, lacking: Lacking) -> bool:
         """True when what lies in the mirror has the MD5 that the object had when its SHA-256 was taken."""

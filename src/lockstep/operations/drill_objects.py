@@ -9,13 +9,13 @@ from functools import partial
 from lockstep.errors import RepositoryInvalid
 from lockstep.model.drill import Amounts, decide_share, reckon_seconds
 from lockstep.model.inventory import InventoryEntry
-from lockstep.objects.checksums import Checker
 from lockstep.objects.retry import PATIENT, noting, retrying
 from lockstep.objects.transfer import Pacer, Stop, TransferLimits, in_parallel
 from lockstep.operations.browse import load_references
 from lockstep.operations.drill_book import DrillBook, Finding, counted
+from lockstep.operations.pool_reader import PoolReader, refuse_unreadable_objects
 from lockstep.progress import Listener, StageAdvanced, StageEnded, StageStarted
-from lockstep.repository.layout import ODD, own_path
+from lockstep.repository.layout import ENCRYPTED_OBJECTS, OBJECTS, ODD
 from lockstep.repository.manifest import Manifest
 from lockstep.repository.pool import place_of
 from lockstep.repository.repository import Repository
@@ -48,6 +48,7 @@ class ObjectsDrill:
             entry = self.manifest.file("missing.parquet")
             missing = self.repository.local_copy(entry, self.tables.directory) if entry else None
             restores.plan_restorable(self.tables, snapshot=self.manifest.snapshot, references="named", missing=missing, prefix="")
+            refuse_unreadable_objects(self.repository, self.tables, "restorable")
         except RepositoryInvalid as error:
             self.unreadable = error.message
             return False
@@ -67,7 +68,7 @@ class ObjectsDrill:
 
     def _look(self, finding: Finding) -> None:
         drills.begin_places(self.tables)
-        for prefix in (*(own_path(store, "") for store in self.manifest.stores), ODD):
+        for prefix in (*(f"{tree}{store}/" for tree in (OBJECTS, ENCRYPTED_OBJECTS) for store in self.manifest.stores), ODD):
             for page in self.repository.store.list(prefix):
                 drills.add_places(self.tables, page)
         wrong = drills.find_wrong_places(self.tables)
@@ -104,13 +105,14 @@ class ObjectsDrill:
 
     def _check_all(self, drawn: Amounts) -> list[tuple[str, str]]:
         """Keys that are wrong, and why."""
-        checker, pacer = Checker(self.repository.store), Pacer(self.limits)
+        reader, pacer = PoolReader(self.repository.store), Pacer(self.limits)
 
         on_retry = noting(self.repository.store.requests, and_then=pacer.note)
 
         def check(entry: InventoryEntry) -> tuple[InventoryEntry, str | None]:
             try:
-                read = partial(checker.read, place_of(entry), entry.size, entry.sha256)
+                inside = entry.sha256 if entry.encrypted else None
+                read = partial(reader.read, place_of(entry), entry.size_there, entry.sha256_there, inside)
             except RepositoryInvalid as error:
                 return entry, error.message
             fault = retrying(read, policy=PATIENT, on_retry=on_retry, stop=self.stop)

@@ -19,6 +19,7 @@ from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits, i
 from lockstep.operations.browse import load_references
 from lockstep.operations.carrying import Spoilt, carry, is_there
 from lockstep.operations.export_place import ExportPlace
+from lockstep.operations.pool_reader import refuse_unreadable_objects
 from lockstep.progress import Listener, Note, StageAdvanced, StageEnded, StageStarted
 from lockstep.repository.manifest import Manifest
 from lockstep.repository.pool import read_object
@@ -56,7 +57,9 @@ class ObjectsExport:
         load_references(self.repository, self.manifest, self.tables, self.tables.directory)
         entry = self.manifest.file("missing.parquet")
         missing = self.repository.local_copy(entry, self.tables.directory) if entry else None
-        return restores.plan_restorable(self.tables, snapshot=self.manifest.snapshot, references="named", missing=missing, prefix="")
+        found = restores.plan_restorable(self.tables, snapshot=self.manifest.snapshot, references="named", missing=missing, prefix="")
+        refuse_unreadable_objects(self.repository, self.tables, "restorable")
+        return found
 
     def run(self, place: ExportPlace, found: restores.Restorable) -> ExportedObjects:
         """Write what there is, and the lists of what files cannot say."""

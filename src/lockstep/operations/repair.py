@@ -21,6 +21,7 @@ from lockstep.model.results import RepairPlan, RepairResult
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, TransferLimits
 from lockstep.operations.audit import AuditOptions, audit
+from lockstep.operations.pool_reader import refuse_unreadable_objects
 from lockstep.operations.repair_nodes import STAGE as NODE_STAGE
 from lockstep.operations.repair_nodes import Healed, NodeHealer
 from lockstep.operations.telling import telling
@@ -139,7 +140,11 @@ def _prepare(
     restores.create_degraded(tables)
     while found := list(islice(parts, _BATCH)):
         restores.add_degraded(tables, found)
-    return restores.plan_broken(tables, at=_LATEST), restores.plan_degraded(tables, at=_LATEST)
+    plans = restores.plan_broken(tables, at=_LATEST), restores.plan_degraded(tables, at=_LATEST)
+    if repository is not None:
+        for table in ("restorable", "healable_known"):
+            refuse_unreadable_objects(repository, tables, table)
+    return plans
 
 
 def _put_back(

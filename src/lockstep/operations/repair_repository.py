@@ -96,6 +96,8 @@ def _fetch_all(
     restored, restored_bytes = 0, 0
 
     def fetch(entry: InventoryEntry) -> InventoryEntry | MissingObject:
+        if entry.encrypted:  # encrypted anew it would not be what was recorded
+            return MissingObject(entry.store, entry.key, entry.size, "lost")
         with budget.take(min(entry.size, options.limits.whole_up_to)):
             try:
                 retrying(lambda: replace_object(repository.store, entry, _read(stores, entry), limits=options.limits), stop=stop)

@@ -14,6 +14,7 @@ from lockstep.objects.retry import noting, retrying
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, TransferLimits
 from lockstep.operations.browse import load_references
+from lockstep.operations.pool_reader import refuse_unreadable_objects
 from lockstep.operations.preconditions import look_at
 from lockstep.operations.uploading import STAGE, Uploader
 from lockstep.progress import Listener, StageEnded, StageStarted
@@ -70,9 +71,11 @@ class ObjectsRestore:
         load_references(self.repository, self.manifest, self.tables, self.tables.directory)
         entry = self.manifest.file("missing.parquet")
         missing = self.repository.local_copy(entry, self.tables.directory) if entry else None
-        return restores.plan_restorable(
+        found = restores.plan_restorable(
             self.tables, snapshot=self.manifest.snapshot, references="named", missing=missing, prefix=self.options.prefix
         )
+        refuse_unreadable_objects(self.repository, self.tables, "restorable")
+        return found
 
     def run(self, found: restores.Restorable) -> RestoredObjects:
         """Upload what is not there, and prove it. What cannot come back is in the table `unrestorable` afterwards."""

@@ -147,7 +147,7 @@ class Uploader:
         entry = attempt.entry
         body, attributes = self._opened(entry)
         if entry.size <= self.limits.whole_up_to:
-            data = _all_of(body)
+            data = self._all_of(attempt, body)
             self._check(attempt, len(data), hashlib.sha256(data).hexdigest())
             attempt.sent = True
             etag = store.write(entry.key, data, attributes=attributes, overwrite=overwrite)
@@ -188,21 +188,37 @@ class Uploader:
                 yield chunk
         except DiskFailed as error:
             raise Damaged(f"not readable: {error.message}") from error
+        except RepositoryInvalid as error:
+            raise self._undecryptable(attempt) from error
         self._check(attempt, size, hashing.hexdigest())  # raising here keeps the object from appearing
         attempt.sent = True
 
     def _check(self, attempt: _Attempt, size: int, sha256: str) -> None:
         """Let nothing pass that is not the object. From a disk it is damaged; what came over a network is read again before that counts."""
-        entry, place = attempt.entry, self.repository.store
+        entry = attempt.entry
         if size == entry.size and sha256 == entry.sha256:
             return
-        if self.repository.is_local or attempt.doubt.is_settled(sha256):
-            raise Damaged("damaged: its bytes are not those that were recorded")
-        raise StoreUnreachable(
-            f"the bytes of the repository's object {entry.key!r} are not those that were recorded",
-            hint=f"Check '{place.url}', then run the same command again.",
+        raise self._wrong(attempt, sha256, "damaged: its bytes are not those that were recorded")
+
+    def _undecryptable(self, attempt: _Attempt) -> Damaged | StoreUnreachable:
+        return self._wrong(attempt, "", "damaged: it cannot be decrypted")
+
+    def _wrong(self, attempt: _Attempt, digest: str, why: str) -> Damaged | StoreUnreachable:
+        if self.repository.is_local or attempt.doubt.is_settled(digest):
+            return Damaged(why)
+        return StoreUnreachable(
+            f"the repository's object {attempt.entry.key!r} is {why}",
+            hint=f"Check '{self.repository.store.url}', then run the same command again.",
             fault="wrong_bytes",
         )
+
+    def _all_of(self, attempt: _Attempt, body: Body) -> bytes:
+        try:
+            return body.bytes()
+        except DiskFailed as error:
+            raise Damaged(f"not readable: {error.message}") from error
+        except RepositoryInvalid as error:
+            raise self._undecryptable(attempt) from error
 
     def _read_back(self, store: ObjectStore, entry: InventoryEntry) -> bool:
         """True when the store has the object's bytes; wrong ones are read again before that counts."""
@@ -216,13 +232,6 @@ class Uploader:
             if doubt.is_settled(hashing.hexdigest()):
                 return False
             store.requests.add_fault("wrong_bytes", f"the bytes of the object {entry.key!r} are not those that were recorded")
-
-
-def _all_of(body: Body) -> bytes:
-    try:
-        return body.bytes()
-    except DiskFailed as error:
-        raise Damaged(f"not readable: {error.message}") from error
 
 
 def _only_a_folder_is_there(store: ObjectStore, key: str) -> bool:

@@ -12,10 +12,10 @@ from pathlib import Path
 from lockstep.errors import KeyRefused
 from lockstep.model.findings import Fault
 from lockstep.model.snapshots import SnapshotId
-from lockstep.objects.checksums import Checker
 from lockstep.objects.retry import noting, retrying
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Pacer, Stop, TransferLimits, in_parallel
+from lockstep.operations.pool_reader import PoolReader
 from lockstep.operations.verify_files import VerifiedFiles, whole_chain
 from lockstep.operations.verify_structure import Structure
 from lockstep.progress import Listener, Note, StageAdvanced, StageEnded, StageStarted
@@ -79,7 +79,7 @@ class ObjectsVerification:
         """Hold the presence and the size of each object against the inventory, without reading one."""
         self.listener(StageStarted(STAGE, total=self.objects, unit="objects"))
         if self.objects <= ASK_EACH_UP_TO or not self._list():
-            self._each(verifications.places(self.tables), Checker(self.store).look)
+            self._each(verifications.places(self.tables), PoolReader(self.store).look)
         self.listener(StageEnded(STAGE))
 
     def read_all(self) -> None:
@@ -161,12 +161,12 @@ class ObjectsVerification:
             self.listener(Note(f"{error.message}; asking about each object"))
             return False
         if verifications.compare_listed(self.tables):  # a listing is no proof: each of them is asked about
-            self._each(verifications.places(self.tables, "unlike"), Checker(self.store).look)
+            self._each(verifications.places(self.tables, "unlike"), PoolReader(self.store).look)
         return True
 
     def _read(self, table: str, total: int) -> None:
         self.listener(StageStarted(STAGE, total=total, unit="objects"))
-        self.objects_read, self.size_bytes = self._each(verifications.places(self.tables, table), Checker(self.store).read)
+        self.objects_read, self.size_bytes = self._each(verifications.places(self.tables, table), PoolReader(self.store).read)
         self.listener(StageEnded(STAGE))
 
     def _each(self, places: Iterator[Place], check: verifications.Check) -> tuple[int, int]:

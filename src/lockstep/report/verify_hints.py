@@ -11,6 +11,7 @@ VERIFICATIONS = "verifications/"
 
 UNREADABLE = "Mend the disk, or the rights to the file, and verify again: its bytes may still be right."
 OBJECT = "Run 'lockstep repair --repository', which fetches it again from the bucket, if that has it."
+ENCRYPTED_OBJECT = "Bring it back from a copy of the repository: what is encrypted anew is not what was recorded."
 MARKER = f"Bring {layout.MARKER} back from a copy of the repository: without it nothing can be opened."
 HEAD = "Compare it with a copy kept elsewhere; the next backup writes a new one, and nothing else is lost."
 MANIFEST = "Bring it back from a copy, or use another snapshot: this one can't be restored; the next backup makes a new one."
@@ -32,8 +33,8 @@ def hint_for(finding: Finding) -> str:
     own = _of_its_own(finding)
     if own is not None:
         return own
-    if finding.store is not None or finding.path.startswith((layout.OBJECTS, layout.ODD)):
-        return OBJECT
+    if finding.store is not None or finding.path.startswith(layout.POOL):
+        return ENCRYPTED_OBJECT if finding.path.startswith(layout.ENCRYPTED_OBJECTS) else OBJECT
     if finding.path.startswith(layout.SNAPSHOTS):
         return _of_a_snapshot(finding)
     if finding.path.startswith(layout.INVENTORY):

@@ -13,8 +13,9 @@ LOCKS = "locks/"
 SNAPSHOTS = "snapshots/"
 INVENTORY = "inventory/"
 OBJECTS = "objects/"
+ENCRYPTED_OBJECTS = "encrypted/"
 ODD = "odd/"
-POOL = (OBJECTS, ODD)
+POOL = (OBJECTS, ENCRYPTED_OBJECTS, ODD)
 """Where objects lie."""
 ENCRYPTED = ".age"
 """Behind the name of every encrypted file."""
@@ -26,7 +27,7 @@ WORK = "locks/work"
 _SEGMENT = re.compile(r"inventory/(\d{8}T\d{6}Z-[0-9a-f]{8})-(\d+)\.parquet")
 _GATHERED = re.compile(r"inventory/gathered-\d+\.parquet")
 _REFERENCES = re.compile(r"snapshots/[^/]+/references(-\d+)?\.parquet")
-_ODD = re.compile(r"odd/[0-9a-f]{2}/[0-9a-f]{64}")
+_ODD = re.compile(r"odd/[0-9a-f]{2}/[0-9a-f]{64}(\.age)?")
 
 
 def snapshot_directory(snapshot: SnapshotId) -> str:
@@ -94,9 +95,14 @@ def own_path(store: str, key: str) -> str:
     return f"{OBJECTS}{store}/{key}"
 
 
-def odd_path(sha256: str) -> str:
-    """Where an object lies when its key cannot."""
-    return f"{ODD}{sha256[:2]}/{sha256}"
+def encrypted_path(store: str, key: str) -> str:
+    """Where an encrypted object lies when its key can be a file name with `.age` behind it: not among the plain ones, which are synced."""
+    return f"{ENCRYPTED_OBJECTS}{store}/{key}{ENCRYPTED}"
+
+
+def odd_path(sha256: str, *, encrypted: bool = False) -> str:
+    """Where an object lies when its key cannot; `sha256` is that of the bytes there."""
+    return f"{ODD}{sha256[:2]}/{sha256}{ENCRYPTED if encrypted else ''}"
 
 
 def is_odd_path(path: str) -> bool:

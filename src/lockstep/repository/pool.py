@@ -6,8 +6,10 @@ import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+from lockstep.encryption.streams import encrypt, encrypted
 from lockstep.errors import ObjectExists, RepositoryInvalid
 from lockstep.model.checks import Received, decide_why_wrong
 from lockstep.model.inventory import InventoryEntry, Wanted, WhyMissing, attributes_as_text
@@ -15,7 +17,10 @@ from lockstep.model.keys import can_be_a_file_name, is_store_name
 from lockstep.objects.known import read_known
 from lockstep.objects.store import Body, ObjectStore
 from lockstep.objects.transfer import TransferLimits
-from lockstep.repository.layout import is_odd_path, odd_path, own_path
+from lockstep.repository.decrypted_body import DecryptedBody
+from lockstep.repository.hashed import Hashed
+from lockstep.repository.keyed_store import keyring_of
+from lockstep.repository.layout import ENCRYPTED, encrypted_path, is_odd_path, odd_path, own_path
 
 
 class WrongBytes(Exception):
@@ -57,7 +62,8 @@ def save_object(
     if wanted.size is not None and body.info.size != wanted.size:
         raise WrongBytes("wrong_size")  # before the first byte: what is announced so cannot become right
     hashing = _Hashing(etag_is_md5=etag_is_md5)
-    aside = wanted.odd or not can_be_a_file_name(wanted.key)
+    recipients = keyring_of(store).object_recipients
+    aside = wanted.odd or not _can_be_named(wanted.key, encrypted=bool(recipients))
     if body.info.size <= limits.whole_up_to:
         data = body.bytes()
         hashing.update(data)
@@ -84,18 +90,36 @@ def replace_object(store: ObjectStore, entry: InventoryEntry, body: Body, *, lim
 
 
 def read_object(store: ObjectStore, entry: InventoryEntry) -> Body:
-    """Begin to read an object of the repository. Raises ObjectNotFound when the repository lost it."""
+    """Begin to read an object of the repository, decrypted. Raises ObjectNotFound when the repository lost it."""
+    body = read_stored(store, entry)
+    if not entry.encrypted:
+        return body
+    return DecryptedBody(body, entry, identities=keyring_of(store).identities, path=place_of(entry))
+
+
+def read_stored(store: ObjectStore, entry: InventoryEntry) -> Body:
+    """Begin to read the bytes of an object as they lie there. Raises ObjectNotFound when the repository lost them."""
     return read_known(store, place_of(entry))
 
 
 def place_of(entry: InventoryEntry) -> str:
     """Where an object lies. Raises RepositoryInvalid when the inventory names a place where none may lie."""
-    if entry.location is None:
-        if can_be_a_file_name(entry.key) and is_store_name(entry.store):
-            return own_path(entry.store, entry.key)
-    elif is_odd_path(entry.location) and entry.location == odd_path(entry.sha256):
-        return entry.location
+    if entry.location is not None and is_odd_path(entry.location):
+        if entry.location == odd_path(entry.sha256_there, encrypted=entry.encrypted):
+            return entry.location
+    elif is_store_name(entry.store) and _can_be_named(entry.key, encrypted=entry.encrypted):
+        own = _own_place(entry.store, entry.key, encrypted=entry.encrypted)
+        if entry.location == (own if entry.encrypted else None):
+            return own
     raise RepositoryInvalid(f"the inventory gives the object '{entry.key!r}' a place that it cannot have", hint="Run 'lockstep verify'.")
+
+
+def _can_be_named(key: str, *, encrypted: bool) -> bool:
+    return can_be_a_file_name(key) and (not encrypted or can_be_a_file_name(key + ENCRYPTED))
+
+
+def _own_place(store: str, key: str, *, encrypted: bool) -> str:
+    return encrypted_path(store, key) if encrypted else own_path(store, key)
 
 
 def _checked(hashing: _Hashing, body: Body, wanted: Wanted) -> Received:
@@ -112,43 +136,68 @@ def _entry(wanted: Wanted, body: Body, received: Received) -> InventoryEntry:
 
 
 def _save_whole(store: ObjectStore, entry: InventoryEntry, data: bytes, *, aside: bool) -> InventoryEntry:
+    recipients = keyring_of(store).object_recipients
+    if recipients:
+        data = encrypt(data, recipients)
+        entry = replace(entry, stored_size=len(data), stored_sha256=hashlib.sha256(data).hexdigest())
     if not aside:
+        own = _own_place(entry.store, entry.key, encrypted=entry.encrypted)
         # What lies there without being in the inventory is of a killed run: replaced, since nothing may rely on it.
-        store.write(own_path(entry.store, entry.key), data, overwrite=True)
-        return entry
-    place = odd_path(entry.sha256)
+        store.write(own, data, overwrite=True)
+        return replace(entry, location=own) if entry.encrypted else entry
+    place = odd_path(entry.sha256_there, encrypted=entry.encrypted)
     with suppress(ObjectExists):  # the same bytes: its name is their checksum
         store.write(place, data)
-    return _at(entry, place)
+    return replace(entry, location=place)
 
 
 def _save_stream(store: ObjectStore, wanted: Wanted, body: Body, hashing: _Hashing, limits: TransferLimits) -> InventoryEntry:
-    checked: list[Received] = []
-
-    def chunks() -> Iterator[bytes]:
-        for chunk in body.chunks(limits.chunk):
-            hashing.update(chunk)
-            yield chunk
-        checked.append(_checked(hashing, body, wanted))  # raising here keeps the object from appearing
-
-    store.write_stream(own_path(wanted.store, wanted.key), chunks(), overwrite=True)
-    return _entry(wanted, body, checked[0])
+    coming = _Coming(store, wanted, body, hashing)
+    own = _own_place(wanted.store, wanted.key, encrypted=coming.encrypted)
+    store.write_stream(own, coming.chunks(limits.chunk), overwrite=True)
+    return replace(coming.entry(), location=own) if coming.encrypted else coming.entry()
 
 
 def _save_spooled(
     store: ObjectStore, wanted: Wanted, body: Body, hashing: _Hashing, *, limits: TransferLimits, work: Path
 ) -> InventoryEntry:
+    coming = _Coming(store, wanted, body, hashing)
     with tempfile.TemporaryFile(dir=work) as spool:
-        for chunk in body.chunks(limits.chunk):
-            hashing.update(chunk)
+        for chunk in coming.chunks(limits.chunk):
             spool.write(chunk)
-        entry = _entry(wanted, body, _checked(hashing, body, wanted))
+        entry = coming.entry()
         spool.seek(0)
-        place = odd_path(entry.sha256)
+        place = odd_path(entry.sha256_there, encrypted=entry.encrypted)
         with suppress(ObjectExists):  # the same bytes: its name is their checksum
             store.write_stream(place, iter(lambda: spool.read(limits.chunk), b""))
-    return _at(entry, place)
+    return replace(entry, location=place)
 
 
-def _at(entry: InventoryEntry, place: str) -> InventoryEntry:
-    return InventoryEntry(entry.store, entry.key, entry.size, entry.sha256, entry.etag, entry.attributes, place)
+class _Coming:
+    """A large object on its way in: checked as it arrives, and encrypted where the place's keys say so."""
+
+    def __init__(self, store: ObjectStore, wanted: Wanted, body: Body, hashing: _Hashing) -> None:
+        self._recipients = keyring_of(store).object_recipients
+        self._wanted, self._body, self._hashing = wanted, body, hashing
+        self._stored = Hashed()
+        self._received: list[Received] = []
+
+    @property
+    def encrypted(self) -> bool:
+        return bool(self._recipients)
+
+    def chunks(self, size: int) -> Iterator[bytes]:
+        """The bytes as they are to lie there. Raises WrongBytes at their end, which keeps the object from appearing."""
+        plain = self._plain(size)
+        return self._stored.passing(encrypted(plain, self._recipients)) if self._recipients else plain
+
+    def entry(self) -> InventoryEntry:
+        """What is to be recorded, once all chunks were taken."""
+        entry = _entry(self._wanted, self._body, self._received[0])
+        return replace(entry, stored_size=self._stored.size, stored_sha256=self._stored.sha256) if self._recipients else entry
+
+    def _plain(self, size: int) -> Iterator[bytes]:
+        for chunk in self._body.chunks(size):
+            self._hashing.update(chunk)
+            yield chunk
+        self._received.append(_checked(self._hashing, self._body, self._wanted))

@@ -264,7 +264,7 @@ def open_or_create(store: ObjectStore, *, now: datetime) -> tuple[Repository, bo
 def looks_used(store: ObjectStore) -> bool:
     """True when something lies at a place that only a repository has."""
     try:
-        return any(page for prefix in (layout.SNAPSHOTS, layout.OBJECTS, layout.INVENTORY) for page in store.list(prefix))
+        return any(page for prefix in (layout.SNAPSHOTS, *layout.POOL, layout.INVENTORY) for page in store.list(prefix))
     except BucketNotFound:
         return False
 

@@ -9,10 +9,13 @@ from pathlib import Path
 from lockstep.model.inventory import InventoryEntry
 from lockstep.model.objects import ObjectInfo
 from lockstep.tables.engine import Tables
-from lockstep.tables.inventory import COLUMNS, PARQUET
+from lockstep.tables.inventory import COLUMNS, ENTRY, PARQUET, segments_as_rows
 
 _ROW = "store, key, sha256, snapshot"
 """What makes a row of an inventory the same in both repositories."""
+
+_SIZE = "coalesce(stored_size, size)"
+"""How many bytes lie there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Lacking:
 
 def begin(tables: Tables, segments: Sequence[Path]) -> None:
     """Make the tables of a copy: `mirrored` (rows of the mirror's inventory), `listed` (what lies there), `faulty`."""
-    tables.run(f"CREATE OR REPLACE TABLE mirrored AS SELECT {_ROW}, size, location FROM inventory LIMIT 0")  # noqa: S608
+    tables.run(f"CREATE OR REPLACE TABLE mirrored AS SELECT {_ROW}, {_SIZE} AS size, location FROM inventory LIMIT 0")  # noqa: S608
     tables.run("CREATE OR REPLACE TABLE listed (path VARCHAR, size BIGINT, etag VARCHAR)")
     tables.run("CREATE OR REPLACE TABLE faulty (path VARCHAR)")
     add_mirrored(tables, segments)
@@ -40,7 +43,7 @@ def begin(tables: Tables, segments: Sequence[Path]) -> None:
 def add_mirrored(tables: Tables, segments: Sequence[Path]) -> None:
     """Append the rows of segments that the mirror has."""
     if segments:
-        tables.run(f"INSERT INTO mirrored SELECT {_ROW}, size, location FROM read_parquet($1)", [[str(path) for path in segments]])  # noqa: S608
+        tables.run(f"INSERT INTO mirrored SELECT {_ROW}, {_SIZE}, location FROM {segments_as_rows(segments)}")  # noqa: S608
 
 
 def add_listed(tables: Tables, page: Sequence[ObjectInfo]) -> None:
@@ -75,7 +78,7 @@ def plan_snapshot(tables: Tables, own: Sequence[Path]) -> None:
     """
     tables.run(f"CREATE OR REPLACE TABLE own_rows AS SELECT {COLUMNS} FROM restorable LIMIT 0")  # noqa: S608
     if own:
-        tables.run(f"INSERT INTO own_rows SELECT {COLUMNS} FROM read_parquet($1)", [[str(path) for path in own]])  # noqa: S608
+        tables.run(f"INSERT INTO own_rows SELECT {COLUMNS} FROM {segments_as_rows(own)}")  # noqa: S608
     tables.run(
         f"""
         CREATE OR REPLACE TABLE needed AS
@@ -91,24 +94,22 @@ def lacking(tables: Tables) -> tuple[int, int]:
     tables.run(
         f"""
         CREATE OR REPLACE TABLE lacks AS
-        SELECT DISTINCT ON (target) store, key, size, sha256, etag, attributes, location, path, target, lies_there, lying_etag FROM (
+        SELECT DISTINCT ON (target) {ENTRY}, path, target, lies_there, lying_etag FROM (
             SELECT n.*, coalesce(m.location, n.path) AS target, l.path IS NOT NULL AS lies_there, l.etag AS lying_etag,
                    m.key IS NOT NULL AS recorded
             FROM needed AS n LEFT JOIN mirrored AS m USING ({_ROW})
-            LEFT JOIN listed AS l ON l.path = coalesce(m.location, n.path) AND l.size = n.size
+            LEFT JOIN listed AS l ON l.path = coalesce(m.location, n.path) AND l.size = coalesce(n.stored_size, n.size)
             ANTI JOIN faulty AS f ON f.path = n.path
         ) WHERE NOT (recorded AND lies_there)
         """  # noqa: S608
     )
-    return tables.row("SELECT count(*), coalesce(sum(size) FILTER (NOT lies_there), 0) FROM lacks")
+    return tables.row(f"SELECT count(*), coalesce(sum({_SIZE}) FILTER (NOT lies_there), 0) FROM lacks")  # noqa: S608
 
 
 def lacks(tables: Tables) -> Iterator[Lacking]:
     """Stream them, sorted by place."""
-    rows = tables.rows(
-        "SELECT store, key, size, sha256, etag, attributes, location, path, target, lies_there, lying_etag FROM lacks ORDER BY target"
-    )
-    return (Lacking(InventoryEntry(*row[:7]), *row[7:]) for row in rows)
+    rows = tables.rows(f"SELECT path, target, lies_there, lying_etag, {ENTRY} FROM lacks ORDER BY target")  # noqa: S608 - our own columns
+    return (Lacking(InventoryEntry(*row[4:]), *row[:4]) for row in rows)
 
 
 def faulty_of_snapshot(tables: Tables) -> list[str]:

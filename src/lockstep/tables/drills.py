@@ -9,6 +9,7 @@ from lockstep.model.drill import Amounts
 from lockstep.model.inventory import InventoryEntry
 from lockstep.model.objects import ObjectInfo
 from lockstep.tables.engine import Tables
+from lockstep.tables.inventory import ENTRY
 
 SAMPLE = 3
 """How many keys a sentence about wrong objects names."""
@@ -78,7 +79,7 @@ def find_wrong_places(tables: Tables) -> Wrong:
     tables.run(
         f"""
         CREATE OR REPLACE TABLE found AS
-        SELECT r.*, p.path IS NULL AS gone, p.size IS DISTINCT FROM r.size AS wrong
+        SELECT r.*, p.path IS NULL AS gone, p.size IS DISTINCT FROM coalesce(r.stored_size, r.size) AS wrong
         FROM restorable AS r LEFT JOIN places AS p ON p.path = {_PLACE}
         """  # noqa: S608
     )
@@ -112,5 +113,5 @@ def draw_sample(tables: Tables, *, share: float, seed: int) -> Amounts:
 
 def drawn(tables: Tables) -> Iterator[InventoryEntry]:
     """Stream the rows of `drawn`, in the order in which they lie in the repository."""
-    found = tables.rows("SELECT store, key, size, sha256, etag, attributes, location FROM drawn ORDER BY store, key")
+    found = tables.rows(f"SELECT {ENTRY} FROM drawn ORDER BY store, key")  # noqa: S608 - our own columns
     return (InventoryEntry(*row) for row in found)

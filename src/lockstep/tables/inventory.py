@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from pathlib import Path
 
 from lockstep.model.inventory import InventoryEntry
 from lockstep.tables.engine import Tables
 from lockstep.tables.swollen import refuse_swollen
 
-COLUMNS = "store, key, size, sha256, etag, attributes, location, snapshot"
-"""The columns of a segment."""
+ENTRY = "store, key, size, sha256, etag, attributes, location, stored_size, stored_sha256"
+"""The columns of an `InventoryEntry`, in its order."""
+
+COLUMNS = f"{ENTRY}, snapshot"
+"""The columns of a segment. Those that were written before objects could be encrypted lack `stored_size` and `stored_sha256`."""
+
+_LATER = "SELECT NULL::BIGINT AS stored_size, NULL::VARCHAR AS stored_sha256 WHERE false"
 
 PARQUET = "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)"
 """How a segment is written. The row group is what a reader must hold at once for each column and thread: DuckDB's own default, 122,880
@@ -19,29 +25,39 @@ and joined in 72 MB, and the file is as small."""
 
 _FROM_LISTS = """
     SELECT unnest($1::VARCHAR[]) AS store, unnest($2::VARCHAR[]) AS key, unnest($3::BIGINT[]) AS size, unnest($4::VARCHAR[]) AS sha256,
-           unnest($5::VARCHAR[]) AS etag, unnest($6::VARCHAR[]) AS attributes, unnest($7::VARCHAR[]) AS location
+           unnest($5::VARCHAR[]) AS etag, unnest($6::VARCHAR[]) AS attributes, unnest($7::VARCHAR[]) AS location,
+           unnest($8::BIGINT[]) AS stored_size, unnest($9::VARCHAR[]) AS stored_sha256
 """
+
+
+def segments_as_rows(segments: Iterable[Path | str], *, filename: str | None = None) -> str:
+    """SQL for the rows of segments (at least one), old or new, with all columns; `filename` is a column for the file of each."""
+    names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in segments)
+    named = f", filename='{filename}'" if filename else ""
+    return f"(SELECT * FROM read_parquet([{names}], union_by_name=true{named}) UNION ALL BY NAME {_LATER})"  # noqa: S608 - our own file names
+
+
+_FIELDS = attrgetter(*ENTRY.split(", "))
 
 
 def create(tables: Tables, segments: Sequence[Path], *, run: str | None = None) -> None:
     """Make the view `inventory` over segments (may be none), and over the `journal` of the run that is going on.
 
-    Columns: store, key, size, sha256, etag, attributes, location, snapshot.
+    Columns: those of `COLUMNS`.
     """
     tables.run(
-        "CREATE TABLE IF NOT EXISTS journal "
-        "(store VARCHAR, key VARCHAR, size BIGINT, sha256 VARCHAR, etag VARCHAR, attributes VARCHAR, location VARCHAR)"
+        "CREATE TABLE IF NOT EXISTS journal (store VARCHAR, key VARCHAR, size BIGINT, sha256 VARCHAR, etag VARCHAR, attributes VARCHAR, "
+        "location VARCHAR, stored_size BIGINT, stored_sha256 VARCHAR)"
     )
     refuse_swollen(tables, segments)
-    names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in segments)
-    kept = f"SELECT {COLUMNS} FROM read_parquet([{names}]) UNION ALL " if segments else ""  # noqa: S608 - our own file names
+    kept = f"SELECT {COLUMNS} FROM {segments_as_rows(segments)} UNION ALL " if segments else ""  # noqa: S608 - our own file names
     tables.run(f"CREATE OR REPLACE VIEW inventory AS {kept} SELECT *, '{run or ''}' AS snapshot FROM journal")  # noqa: S608 - a snapshot's id
 
 
 def add_entries(tables: Tables, entries: Sequence[InventoryEntry]) -> None:
     """Append entries to the table `journal`. They belong to no segment yet."""
     if entries:
-        columns = zip(*((e.store, e.key, e.size, e.sha256, e.etag, e.attributes, e.location) for e in entries), strict=True)
+        columns = zip(*map(_FIELDS, entries), strict=True)
         tables.run(f"INSERT INTO journal {_FROM_LISTS}", [list(column) for column in columns])
 
 
@@ -89,5 +105,12 @@ def versions_at(tables: Tables, snapshot: str, *, wanted: str, into: str) -> Non
 
 def entries(tables: Tables, table: str, *, where: str = "true") -> Iterator[InventoryEntry]:
     """Stream the rows of a table that has the inventory's columns."""
-    found = tables.rows(f"SELECT store, key, size, sha256, etag, attributes, location FROM {table} WHERE {where}")  # noqa: S608
+    found = tables.rows(f"SELECT {ENTRY} FROM {table} WHERE {where}")  # noqa: S608
     return (InventoryEntry(*row) for row in found)
+
+
+def one_encrypted_of_each_run(tables: Tables, table: str) -> list[InventoryEntry]:
+    """Of a table with the inventory's columns an encrypted object of each run (may be none): all of a run's have the same recipients."""
+    one = "min_by(r, r.stored_size)"
+    rows = tables.rows(f"SELECT {ENTRY} FROM (SELECT unnest({one}) FROM {table} AS r WHERE stored_size IS NOT NULL GROUP BY snapshot)")  # noqa: S608
+    return [InventoryEntry(*row) for row in rows]

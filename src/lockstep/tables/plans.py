@@ -30,7 +30,8 @@ _SAME_AS_REFERENCED = "AND (r.etag IS NULL OR r.etag = k.etag) AND (r.sha256 IS 
 _ASIDE = """
     CREATE OR REPLACE TABLE aside AS
     WITH named AS (
-        SELECT store, key, array_to_string(string_split(key, '/')[:-2], '/') AS folder, true AS kept FROM inventory WHERE location IS NULL
+        SELECT store, key, array_to_string(string_split(key, '/')[:-2], '/') AS folder, true AS kept FROM inventory
+        WHERE location IS NULL OR starts_with(location, 'encrypted/')
         UNION ALL
         SELECT store, key, array_to_string(string_split(key, '/')[:-2], '/'), false FROM wanted
     ),

@@ -9,7 +9,7 @@ from lockstep.model.objects import ObjectInfo
 from lockstep.model.snapshots import SnapshotId
 from lockstep.tables import inventory
 from lockstep.tables.engine import ROWS_AT_ONCE, Tables
-from lockstep.tables.inventory import COLUMNS, PARQUET
+from lockstep.tables.inventory import COLUMNS, PARQUET, segments_as_rows
 from lockstep.tables.swollen import refuse_swollen
 
 _PLACE = "coalesce(location, 'objects/' || store || '/' || key)"
@@ -33,8 +33,7 @@ def begin(tables: Tables, segments: Mapping[str, Path]) -> None:
         refuse_swollen(tables, list(segments.values()))
         files = [str(file) for file in segments.values()]
         tables.run("INSERT INTO segments SELECT unnest($1::VARCHAR[]), unnest($2::VARCHAR[])", [files, list(segments)])
-        names = ", ".join(f"'{_quoted(file)}'" for file in segments.values())
-        source = f"SELECT {COLUMNS}, segment FROM read_parquet([{names}], filename='file', union_by_name=true) JOIN segments USING (file)"  # noqa: S608
+        source = f"SELECT {COLUMNS}, segment FROM {segments_as_rows(segments.values(), filename='file')} JOIN segments USING (file)"  # noqa: S608
     else:
         inventory.create(tables, [])
         source = f"SELECT {COLUMNS}, NULL::VARCHAR AS segment FROM inventory"  # noqa: S608 - our own column names
@@ -130,7 +129,7 @@ def decide(tables: Tables, *, kept: Sequence[SnapshotId], spared: Sequence[str])
         SELECT path, size FROM listed ANTI JOIN (
             SELECT path FROM staying
             UNION ALL
-            SELECT 'objects/' || n.store || '/' || n.key FROM needed AS n
+            SELECT unnest(['objects/' || n.store || '/' || n.key, 'encrypted/' || n.store || '/' || n.key || '.age']) FROM needed AS n
             ANTI JOIN rows AS r ON {_ANSWERS}
         ) USING (path) {"SEMI JOIN dropped USING (path)" if unseen else ""}
         """  # noqa: S608 - our own column names

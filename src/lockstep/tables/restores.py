@@ -93,12 +93,13 @@ def healable(tables: Tables) -> Iterator[tuple[MissingObject, list[int], Invento
     """Stream each of them with the nodes that lack it or have it wrong, and what the inventory says of it, sorted by store and key."""
     rows = tables.rows(
         """
-        SELECT h.store, h.key, h.size, h.nodes, k.size, k.sha256, k.etag, k.attributes, k.location, k.key IS NOT NULL
+        SELECT h.store, h.key, h.size, h.nodes, k.size, k.sha256, k.etag, k.attributes, k.location, k.stored_size, k.stored_sha256,
+               k.key IS NOT NULL
         FROM healable AS h LEFT JOIN healable_known AS k USING (store, key) ORDER BY h.store, h.key
         """
     )
     for row in rows:
-        known = InventoryEntry(row[0], row[1], *row[4:9]) if row[9] else None
+        known = InventoryEntry(row[0], row[1], *row[4:11]) if row[11] else None
         yield MissingObject(row[0], row[1], row[2], "lost"), row[3], known
 
 
@@ -140,11 +141,12 @@ def restorable(tables: Tables) -> Iterator[tuple[InventoryEntry, ObjectInfo | No
     """Stream what is to be restored with what the listing showed under the same key, sorted by store and key."""
     rows = tables.rows(
         """
-        SELECT r.store, r.key, r.size, r.sha256, r.etag, r.attributes, r.location, p.key IS NOT NULL, p.size, p.etag
+        SELECT p.key IS NOT NULL, p.size, p.etag, r.store, r.key, r.size, r.sha256, r.etag, r.attributes, r.location, r.stored_size,
+               r.stored_sha256
         FROM restorable AS r LEFT JOIN present AS p USING (store, key) ORDER BY r.store, r.key
         """
     )
-    return ((InventoryEntry(*row[:7]), ObjectInfo(row[1], row[8], row[9]) if row[7] else None) for row in rows)
+    return ((InventoryEntry(*row[3:]), ObjectInfo(row[4], row[1], row[2]) if row[0] else None) for row in rows)
 
 
 def add_unrestorable(tables: Tables, found: Sequence[MissingObject]) -> None:

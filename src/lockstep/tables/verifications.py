@@ -13,29 +13,39 @@ from lockstep.model.objects import ObjectInfo
 from lockstep.tables import inventory, references
 from lockstep.tables.engine import Tables
 
-Place: TypeAlias = tuple[str, int, str]
-"""A file of the pool: path, size and SHA-256 as the inventory says."""
+Place: TypeAlias = tuple[str, int, str, str | None]
+"""A file of the pool: path, size and SHA-256 as the inventory says, and the SHA-256 of what is in it where it is encrypted."""
 
-Check: TypeAlias = Callable[[str, int, str], Fault | None]
+Check: TypeAlias = Callable[[str, int, str, str | None], Fault | None]
 """What is done with a place: None when it is right."""
 
 _PATH = "coalesce(location, 'objects/' || store || '/' || key)"
 
-# The places that an object may have (repository/pool.py): its own key where that is a safe file name, else its checksum.
-_SAFE = r"""
-    regexp_full_match(sha256, '[0-9a-f]{64}') AND size >= 0
-    AND CASE WHEN location IS NULL THEN
-        regexp_full_match(store, '[a-z0-9][a-z0-9_-]{0,62}')
-        AND NOT regexp_matches(key, '[\x{00}-\x{1f}\x{7f}-\x{9f}]')
-        AND list_bool_and(list_transform(string_split(key, '/'), lambda part: part NOT IN ('', '.', '..') AND strlen(part) <= 255))
-    ELSE location = 'odd/' || sha256[:2] || '/' || sha256 END
+# The places that an object may have (repository/pool.py): its own key where that is a safe file name, else its checksum. An encrypted one
+# has `.age` behind it, and lies in a tree of its own.
+_NAMED = r"""
+    regexp_full_match(store, '[a-z0-9][a-z0-9_-]{0,62}')
+    AND NOT regexp_matches(key, '[\x{00}-\x{1f}\x{7f}-\x{9f}]')
+    AND list_bool_and(list_transform(string_split(key, '/'), lambda part: part NOT IN ('', '.', '..') AND strlen(part) <= 255))
+"""
+_SAFE = f"""
+    regexp_full_match(sha256, '[0-9a-f]{{64}}') AND size >= 0
+    AND CASE WHEN stored_sha256 IS NULL AND stored_size IS NULL THEN
+        CASE WHEN location IS NULL THEN {_NAMED} ELSE location = 'odd/' || sha256[:2] || '/' || sha256 END
+    WHEN regexp_full_match(stored_sha256, '[0-9a-f]{{64}}') AND stored_size >= 0 THEN
+        CASE WHEN starts_with(location, 'encrypted/') THEN {_NAMED} AND strlen(string_split(key, '/')[-1]) <= 251
+            AND location = 'encrypted/' || store || '/' || key || '.age'
+        ELSE location = 'odd/' || stored_sha256[:2] || '/' || stored_sha256 || '.age' END
+    ELSE false END
 """
 
 # Several keys may share one place in odd/, and only there: nothing else is made distinct, which would need all of it in memory.
+_ODD = "coalesce(starts_with(location, 'odd/'), false)"
+_FILE = "coalesce(stored_size, size) AS size, coalesce(stored_sha256, sha256) AS sha256, if(stored_sha256 IS NULL, NULL, sha256) AS inside"
 _PLACES = f"""
-    SELECT {_PATH} AS path, size, sha256 FROM {{source}} WHERE {_SAFE} AND location IS NULL
+    SELECT {_PATH} AS path, {_FILE} FROM {{source}} WHERE {_SAFE} AND NOT {_ODD}
     UNION ALL
-    SELECT DISTINCT location, size, sha256 FROM {{source}} WHERE {_SAFE} AND location IS NOT NULL
+    SELECT DISTINCT location, {_FILE} FROM {{source}} WHERE {_SAFE} AND {_ODD}
 """  # noqa: S608 - our own columns
 
 _FITS = "i.store = r.store AND i.key = r.key AND (r.size IS NULL OR r.size = i.size) AND i.snapshot <= $1"
@@ -122,7 +132,7 @@ def plan_places(tables: Tables, *, source: str) -> int:
 
 def places(tables: Tables, table: str = "places") -> Iterator[Place]:
     """Stream the files of the pool in no order, but near each other on a disk."""
-    return ((row[0], row[1], row[2]) for row in tables.rows(f"SELECT path, size, sha256 FROM {table}"))  # noqa: S608
+    return ((row[0], row[1], row[2], row[3]) for row in tables.rows(f"SELECT path, size, sha256, inside FROM {table}"))  # noqa: S608
 
 
 def begin_listing(tables: Tables) -> None:
@@ -264,7 +274,10 @@ _FINDINGS = f"""
 def _is_segment(tables: Tables, path: Path) -> bool:
     try:
         inventory.create(tables, [path])
-        tables.row("SELECT count(*), max(length(store || key)), max(size + 1), max(length(sha256 || location || snapshot)) FROM inventory")
+        tables.row(
+            "SELECT count(*), max(length(store || key)), max(size + 1), max(stored_size + 1), max(length(sha256 || location || snapshot)), "
+            "max(length(stored_sha256 || '')) FROM inventory"
+        )
     except RepositoryInvalid:
         return False
     return True

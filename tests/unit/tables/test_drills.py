@@ -19,7 +19,8 @@ def inventory(tables: Tables, count: int, *, odd: bool = False) -> None:
         """
         CREATE TABLE restorable AS
         SELECT 'main' AS store, 'k' || i AS key, (i + 1)::BIGINT AS size, 'ab' AS sha256, NULL::VARCHAR AS etag,
-               NULL::VARCHAR AS attributes, CASE WHEN $2 AND i = 0 THEN $3 END AS location, 's' AS snapshot
+               NULL::VARCHAR AS attributes, CASE WHEN $2 AND i = 0 THEN $3 END AS location,
+               NULL::BIGINT AS stored_size, NULL::VARCHAR AS stored_sha256, 's' AS snapshot
         FROM range($1) AS r(i)
         """,
         [count, odd, ODD],

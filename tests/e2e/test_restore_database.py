@@ -131,6 +131,19 @@ def test_a_role_without_createdb_restores_in_place(world: World) -> None:
     assert world.everything(source, target) == before
 
 
+def test_a_role_that_cannot_become_an_owner_learns_it_before_anything_is_copied(world: World) -> None:
+    world.admin("CREATE ROLE app; CREATE ROLE other; CREATE ROLE operator LOGIN CREATEDB PASSWORD 'operator-secret'; GRANT app TO operator")
+    source, target = world.deployment(blocks=3), world.nowhere()
+    source.execute("ALTER TABLE vlob_atom OWNER TO other")
+    world.backup(source)
+    operator = replace(target, database=world.postgres.address(target.dbname, user="operator", password="operator-secret"))
+    before = world.everything(source, target)
+    told = error_of(world.restore(operator), kind="target_refused")
+    assert '"other"' in told
+    assert "--no-owner" in told
+    assert world.everything(source, target) == before
+
+
 def test_roles_that_the_target_lacks_are_named_or_left_out(world: World) -> None:
     source, target = world.deployment(blocks=3), world.nowhere()
     world.admin('CREATE ROLE "the owner"; CREATE ROLE reader')

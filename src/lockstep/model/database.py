@@ -16,7 +16,8 @@ class DatabaseFacts:
 
     `server_version` is as the server prints it ("16.10"), `server_major` its major number; `locale` is the ICU or builtin locale,
     None with libc; `extensions` maps name to version; `roles` are all the roles that own something or are granted something in it
-    (sorted, without predefined ones); `size_bytes` is the size on the server's disk; `in_recovery` is true on a standby.
+    (sorted, without predefined ones), `owners` those of them that own something inside it; `size_bytes` is the size on the server's disk;
+    `in_recovery` is true on a standby.
     """
 
     name: str
@@ -32,4 +33,5 @@ class DatabaseFacts:
     collation_version: str | None = None
     extensions: Mapping[str, str] = field(default_factory=dict)
     roles: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
     in_recovery: bool = False

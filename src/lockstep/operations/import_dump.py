@@ -105,6 +105,7 @@ def _known(said: DatabaseFacts, found: DatabaseFacts, *, owners: bool) -> Databa
         collation_version=None,  # the scratch server's says nothing of the one that was dumped
         owner=said.owner,
         roles=found.roles if owners else said.roles,
+        owners=found.owners if owners else said.owners,
         in_recovery=False,
     )
 

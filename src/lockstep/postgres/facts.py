@@ -28,7 +28,7 @@ _EXTENSIONS = "SELECT extname, extversion FROM pg_extension ORDER BY extname"
 # Roles that the dump names: owners, grantees and roles of policies, of this database and in it. What an extension owns is made by
 # CREATE EXTENSION and names nobody.
 _ROLES = """
-SELECT DISTINCT r.rolname
+SELECT r.rolname, bool_or(s.deptype = 'o' AND s.dbid <> 0)
 FROM pg_shdepend s
 JOIN pg_roles r ON r.oid = s.refobjid
 JOIN pg_database d ON d.datname = current_database()
@@ -37,9 +37,11 @@ WHERE s.refclassid = 'pg_authid'::regclass
   AND (s.dbid = d.oid OR (s.dbid = 0 AND s.classid = 'pg_database'::regclass AND s.objid = d.oid))
   AND NOT (s.deptype = 'o' AND EXISTS (
         SELECT FROM pg_depend e WHERE e.classid = s.classid AND e.objid = s.objid AND e.deptype = 'e'))
+GROUP BY r.rolname
 """
 
 # The superuser of initdb is pinned and never appears in pg_shdepend; whether it owns or is granted something, the catalogs themselves say.
+# That it owns the schema `public` says nothing: no dump does.
 _BOOTSTRAP_ROLE = """
 WITH boot AS (SELECT oid, rolname FROM pg_roles WHERE oid = 10),
 own AS (
@@ -52,11 +54,12 @@ own AS (
     UNION ALL SELECT defaclrole, defaclacl, 'pg_default_acl'::regclass, oid, nullif(defaclnamespace, 0) FROM pg_default_acl
     UNION ALL SELECT lomowner, lomacl, 'pg_largeobject'::regclass, oid, NULL FROM pg_largeobject_metadata
 )
-SELECT boot.rolname FROM boot WHERE EXISTS (
-    SELECT FROM own LEFT JOIN pg_namespace n ON n.oid = own.schema
-    WHERE (own.role = boot.oid OR EXISTS (SELECT FROM aclexplode(own.acl) a WHERE a.grantee = boot.oid))
-      AND (n.nspname IS NULL OR (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'))
-      AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = own.class AND e.objid = own.object AND e.deptype = 'e'))
+SELECT boot.rolname, bool_or(own.role = boot.oid AND own.object IS NOT NULL AND own.object <> 'public'::regnamespace)
+FROM boot, own LEFT JOIN pg_namespace n ON n.oid = own.schema
+WHERE (own.role = boot.oid OR EXISTS (SELECT FROM aclexplode(own.acl) a WHERE a.grantee = boot.oid))
+  AND (n.nspname IS NULL OR (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'))
+  AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = own.class AND e.objid = own.object AND e.deptype = 'e')
+GROUP BY boot.rolname
 """
 
 _PROVIDERS: dict[str, LocaleProvider] = {"c": "libc", "i": "icu", "b": "builtin"}
@@ -68,7 +71,7 @@ def read_facts(connection: psycopg.Connection[tuple[Any, ...]]) -> DatabaseFacts
     number = connection.info.server_version
     _, provider, locale, version = next(row for row in _COLUMNS if number >= row[0])
     row = _one(connection, _DATABASE.format(provider=provider, locale=locale, version=version))
-    roles = {role for query in (_ROLES, _BOOTSTRAP_ROLE) for (role,) in _all(connection, query)}
+    roles = [row for query in (_ROLES, _BOOTSTRAP_ROLE) for row in _all(connection, query) if not row[0].startswith(_PREDEFINED)]
     return DatabaseFacts(
         name=row[0],
         server_version=str(_one(connection, "SHOW server_version")[0]).split()[0],
@@ -83,7 +86,8 @@ def read_facts(connection: psycopg.Connection[tuple[Any, ...]]) -> DatabaseFacts
         locale=row[8],
         collation_version=row[9],
         extensions=dict(_all(connection, _EXTENSIONS)),
-        roles=tuple(sorted(role for role in roles if not role.startswith(_PREDEFINED))),
+        roles=tuple(sorted(role for role, _ in roles)),
+        owners=tuple(sorted(role for role, owns in roles if owns)),
     )
 
 

@@ -69,8 +69,9 @@ def _roles(facts: DatabaseFacts, target: TargetState) -> Iterator[Lack]:
     for name in needed:
         if name not in target.roles:
             yield Lack(f'the role "{name}" does not exist on the target', f'Run `CREATE ROLE "{name}"` there, or restore with --no-owner.')
-    if facts.owner in target.roles and facts.owner not in target.settable_roles:
+    what = {**dict.fromkeys(facts.owners, "objects"), facts.owner: "a database"}
+    for name in sorted(what.keys() & target.roles - target.settable_roles):
         yield Lack(
-            f'the user "{target.user}" may not make a database for the role "{facts.owner}"',
-            f'Run `GRANT "{facts.owner}" TO "{target.user}"`, restore as a superuser, or restore with --no-owner.',
+            f'the user "{target.user}" may not make {what[name]} for the role "{name}"',
+            f'Run `GRANT "{name}" TO "{target.user}"`, restore as a superuser, or restore with --no-owner.',
         )

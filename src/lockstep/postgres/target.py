@@ -79,7 +79,8 @@ _SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <>
 _LOCALES = "SELECT collprovider, collcollate FROM pg_collation"
 # Every server lists `unicode`; the other ICU collations are put in by initdb where ICU is compiled in.
 _ICU = "SELECT EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i' AND collname <> 'unicode')"
-_ROLES = "SELECT rolname, pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles"
+_ROLES = "SELECT rolname, pg_has_role(current_user, oid, %s) FROM pg_roles"
+_SET_SINCE = 16  # before, every member could take the role
 _EXTENSIONS = "SELECT name FROM pg_available_extensions"
 
 
@@ -100,10 +101,10 @@ def plan_target(
         if facts is not None and facts.locale_provider == "libc":
             locales |= {plain_locale(one) for one in {facts.collate, facts.ctype} if _knows_locale(connection, one)}
         icu = _rows(connection, _ICU)[0][0]
-        roles = _rows(connection, _ROLES)
         sessions = _rows(connection, _SESSIONS, (name,))[0][0]
         extensions = frozenset(row[0] for row in _rows(connection, _EXTENSIONS))
         major = connection.info.server_version // 10_000
+        roles = _rows(connection, _ROLES, ("SET" if major >= _SET_SINCE else "MEMBER",))
     return TargetState(
         name=name,
         exists=name in databases,

@@ -48,11 +48,13 @@ class Journal:
     def close(self) -> tuple[list[str], list[str]]:
         """Commit the rest and gather all segments of this run into one.
 
-        Returns the segments that count from now on (none or one), and those that the gathered one replaces; the latter may only be
-        deleted after a manifest names the former.
+        Of what the run copied twice (a key whose bytes changed meanwhile, and not its size) the last one counts. Returns the segments that
+        count from now on (none or one), and those that the gathered one replaces; the latter may only be deleted after a manifest names
+        the former.
         """
         self.commit()
-        if len(self._segments) <= 1:
+        superseded = inventory.find_superseded(self.tables)
+        if len(self._segments) <= 1 and not superseded:
             return self._segments, []
         return [self._write(after=0)], self._segments
 

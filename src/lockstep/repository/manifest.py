@@ -68,6 +68,7 @@ class DatabaseRecord(Record):
     owner: str
     extensions: dict[str, str] = {}
     roles: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
     size_bytes: Count = 0
     rows: dict[str, Count] = {}
 

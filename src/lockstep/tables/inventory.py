@@ -50,6 +50,7 @@ def create(tables: Tables, segments: Sequence[Path], *, run: str | None = None) 
         "location VARCHAR, stored_size BIGINT, stored_sha256 VARCHAR)"
     )
     refuse_swollen(tables, segments)
+    tables.run("CREATE TABLE IF NOT EXISTS superseded (row BIGINT)")
     kept = f"SELECT {COLUMNS} FROM {segments_as_rows(segments)} UNION ALL " if segments else ""  # noqa: S608 - our own file names
     tables.run(f"CREATE OR REPLACE VIEW inventory AS {kept} SELECT *, '{run or ''}' AS snapshot FROM journal")  # noqa: S608 - a snapshot's id
 
@@ -66,10 +67,25 @@ def save_segment(tables: Tables, path: Path, *, snapshot: str, after: int = 0) -
     quoted = str(path).replace("'", "''")
     tables.run(
         f"""
-        COPY (SELECT *, '{snapshot}' AS snapshot FROM journal WHERE rowid >= {after} ORDER BY store, key)
+        COPY (
+            SELECT *, '{snapshot}' AS snapshot FROM journal
+            WHERE rowid >= {after} AND rowid NOT IN (SELECT row FROM superseded) ORDER BY store, key
+        )
         TO '{quoted}' {PARQUET}
         """  # noqa: S608 - a snapshot's id and our own file name
     )
+
+
+def find_superseded(tables: Tables) -> int:
+    """Find the rows of `journal` that a later one with the same key and size takes the place of; they go into no segment from now on."""
+    if tables.row("SELECT count(*) > count(DISTINCT hash(store, key, size)) FROM journal")[0]:
+        tables.run(
+            """
+            INSERT INTO superseded
+            SELECT rowid FROM journal WHERE rowid NOT IN (SELECT max(rowid) FROM journal GROUP BY store, key, size)
+            """
+        )
+    return int(tables.row("SELECT count(*) FROM superseded")[0])
 
 
 def journal_length(tables: Tables) -> int:

@@ -62,6 +62,11 @@ def test_nothing_is_missing_where_all_is_there() -> None:
         (replace(FACTS, extensions={"postgis": "3"}), TARGET, 'the extension "postgis" is not installed'),
         (replace(FACTS, roles=("gone",)), TARGET, 'the role "gone" does not exist'),
         (FACTS, replace(TARGET, settable_roles=frozenset({"admin"})), 'may not make a database for the role "parsec"'),
+        (
+            replace(FACTS, owners=("reader",)),
+            replace(TARGET, settable_roles=frozenset({"parsec"})),
+            'may not make objects for the role "reader"',
+        ),
         (FACTS, replace(TARGET, may_create=False), "may not create databases"),
     ],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -132,3 +133,14 @@ def test_a_segment_that_could_not_be_written_is_written_by_the_next_commit(
     journal.add([entry("b")])
     counting, _ = journal.close()
     assert keys(repository, tables, counting[0]) == ["a", "b"]
+
+
+def test_of_what_was_copied_twice_in_a_run_the_last_one_counts(journal: Journal, repository: Repository, tables: Tables) -> None:
+    journal.add([entry("a"), entry("b")])
+    again = replace(entry("a"), sha256="cd" * 32, location="odd/cd/" + "cd" * 32)
+    journal.add([again])
+    [path], [before] = journal.close()
+    assert path != before
+    copy = repository.local_copy(repository.describe(path), tables.directory)
+    rows = tables.rows("SELECT key, sha256 FROM read_parquet($1) ORDER BY key", [str(copy)])
+    assert list(rows) == [("a", again.sha256), ("b", entry("b").sha256)]

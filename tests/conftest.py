@@ -41,6 +41,7 @@ DEEP = (
     "e2e/test_formats_matrix.py",
     "e2e/test_import.py",
     "e2e/test_raid.py",
+    "e2e/test_prune_elsewhere.py",
     "e2e/test_restore_damaged_repository.py",
     "e2e/test_signatures.py",
     "e2e/test_tampered_repository.py",

@@ -12,7 +12,7 @@ from lockstep.cli.exit_codes import ExitStatus
 from lockstep.cli.questions import asks_first, go_ahead
 from lockstep.cli.screen import Result
 from lockstep.cli.transfer_options import TempDir
-from lockstep.cli.wiring import keeps_versions, open_repository_store
+from lockstep.cli.wiring import fate_of_deleted, open_repository_store
 from lockstep.config.encryption import SigningSettings
 from lockstep.config.repository import RepositorySettings
 from lockstep.errors import ConfigurationError
@@ -95,14 +95,15 @@ def run_prune(
     now = datetime.now(UTC)
     options = PruneOptions(policy, now - _span("--grace", grace).before(now, UTC), temp_dir)
     store = open_repository_store(repository, signing=signing)
-    versions = keeps_versions(repository.address)
     if dry_run or asks_first(yes=yes, session=session):
         plan = plan_prune(store, options=options, now=now, zone=None, listener=session.listener)
+        fate = fate_of_deleted(repository.address)
         if dry_run:
-            return Result({**report.plan_as_document(plan), "keeps_versions": versions}, report.plan_as_text(plan, keeps_versions=versions))
-        go_ahead(report.plan_as_text(plan, keeps_versions=versions), session=session)
-    result = prune(store, options=options, now=now, zone=None, keeps_versions=versions, listener=session.listener)
-    return Result(report.as_document(result), report.as_text(result), ExitStatus.DONE)
+            return Result(report.plan_as_document(plan, fate=fate), report.plan_as_text(plan, fate=fate))
+        go_ahead(report.plan_as_text(plan, fate=fate), session=session)
+    result = prune(store, options=options, now=now, zone=None, listener=session.listener)
+    fate = fate_of_deleted(repository.address)
+    return Result(report.as_document(result, fate=fate), report.as_text(result, fate=fate), ExitStatus.DONE)
 
 
 def _span(option: str, text: str) -> Span:

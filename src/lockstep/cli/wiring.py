@@ -11,8 +11,9 @@ from lockstep.encryption.identities import Identities
 from lockstep.encryption.keyring import Keyring
 from lockstep.encryption.recipients import read_recipients
 from lockstep.encryption.signatures import read_signing_key, read_verify_keys
-from lockstep.errors import ConfigurationError, LockstepError
+from lockstep.errors import ConfigurationError, PermissionMissing
 from lockstep.model.addresses import StoreAddress
+from lockstep.model.prune import Fate
 from lockstep.objects.bucket_settings import open_bucket_settings
 from lockstep.objects.store import ObjectStore
 from lockstep.repository.place import open_place
@@ -39,13 +40,17 @@ def open_repository_store(
     return open_place(settings.address, _keyring(settings.identity, encryption or EncryptionSettings(), signing or SigningSettings()))
 
 
-def keeps_versions(address: StoreAddress) -> bool:
-    """True when a bucket is known to keep what is deleted in it as older versions; asking takes a request."""
+def fate_of_deleted(address: StoreAddress) -> Fate:
+    """What becomes of the bytes of what is deleted at a place; asking a bucket takes two requests."""
     settings = open_bucket_settings(address)
+    if settings is None:
+        return "freed" if address.url.startswith("file:") else "unknown"
     try:
-        return settings is not None and settings.versioning() == "on"
-    except LockstepError:  # these credentials may not ask
-        return False
+        if settings.versioning() not in {"on", "suspended"}:
+            return "freed"
+        return "locked" if settings.locks_objects() else "kept"
+    except PermissionMissing:
+        return "unknown"
 
 
 def _keyring(identity: IdentitySettings, encryption: EncryptionSettings, signing: SigningSettings) -> Keyring:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from lockstep.model.retention import Verdict
+
+Fate = Literal["freed", "kept", "locked", "unknown"]
+"""What becomes of the bytes of what is deleted: they are freed; the bucket keeps them as older versions; it keeps them so and nobody can
+delete these before their lock ends (Object Lock); or nobody may ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +39,9 @@ class PrunePlan:
 
 @dataclass(frozen=True, slots=True)
 class PruneResult:
-    """What was done; `keeps_versions` is true where the bucket keeps the bytes of what is deleted as older versions."""
+    """What was done."""
 
     plan: PrunePlan
-    keeps_versions: bool
     seconds: float
 
 

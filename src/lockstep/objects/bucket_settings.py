@@ -1,6 +1,6 @@
 """What a bucket of S3 does by itself to the objects in it: versions, lifecycle rules; and what time it is there. Changes nothing.
 
-Source: Amazon S3 API reference, GetBucketVersioning, GetBucketLifecycleConfiguration, HeadBucket.
+Source: Amazon S3 API reference, GetBucketVersioning, GetObjectLockConfiguration, GetBucketLifecycleConfiguration, HeadBucket.
 """
 
 from __future__ import annotations
@@ -58,6 +58,24 @@ class BucketSettings:
                 return "unsupported"
             raise
         return "on" if status == "Enabled" else "suspended" if status == "Suspended" else "off"
+
+    def locks_objects(self) -> bool:
+        """Whether versions in the bucket can be locked (Object Lock); false also where the service has no such thing."""
+        from botocore.exceptions import ClientError
+
+        try:
+            with self._road.errors(None):
+                try:
+                    answer = self._road.client.get_object_lock_configuration(Bucket=self._road.bucket)
+                except ClientError as error:
+                    if error.response.get("Error", {}).get("Code") == "ObjectLockConfigurationNotFoundError":
+                        return False
+                    raise
+        except LockstepError as error:
+            if failures.is_unsupported(error):
+                return False
+            raise
+        return bool(answer.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled")
 
     def lifecycle(self) -> list[LifecycleRule]:
         """The rules that delete or archive objects; empty also where the service has no such rules."""

@@ -72,7 +72,6 @@ def prune(
     options: PruneOptions,
     now: datetime,
     zone: tzinfo | None,
-    keeps_versions: bool = False,
     listener: Listener = SILENT,
 ) -> PruneResult:
     """Remove the snapshots that the policy does not keep, and what only they needed.
@@ -91,7 +90,7 @@ def prune(
         with _found(repository, options, now=now, zone=zone, listener=listener) as found:
             _forget(repository, found, lock, now=now)
             _delete(repository, found, lock, now=now, listener=listener)
-            return PruneResult(found.plan, keeps_versions, time.monotonic() - started)
+            return PruneResult(found.plan, time.monotonic() - started)
 
 
 @contextmanager

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from lockstep.model.prune import PrunePlan, PruneResult
+from lockstep.model.prune import Fate, PrunePlan, PruneResult
 from lockstep.model.retention import Verdict
 from lockstep.report.units import as_bytes, as_counted, as_duration, as_plain
 
+_FATES: Mapping[Fate, str] = {
+    "kept": "nothing is freed yet: the bucket keeps the bytes as older versions, until a lifecycle rule of it expires them",
+    "locked": "nothing is freed yet: the bucket keeps the bytes as older versions, which nobody can delete while they are locked "
+    "(Object Lock); after that a lifecycle rule of it may expire them",
+    "unknown": "whether the bytes are freed is not known: nobody here may ask if the bucket keeps older versions",
+}
 
-def plan_as_document(plan: PrunePlan) -> Mapping[str, object]:
+
+def plan_as_document(plan: PrunePlan, *, fate: Fate) -> Mapping[str, object]:
     """The plan of a dry run as JSON; the same keys as those of the result but for the time."""
+    deleted = plan.objects_bytes + plan.files_bytes
     return {
         "kept": plan.kept,
         "removed": plan.removed,
         "objects_removed": plan.objects,
-        "bytes_freed": plan.objects_bytes + plan.files_bytes,
+        "bytes_freed": 0 if fate in {"kept", "locked"} else deleted,
+        "bytes_deleted": deleted,
+        "bytes_are": fate,
         "objects_bytes": plan.objects_bytes,
         "objects_spared": plan.spared,
         "snapshots": [
@@ -32,21 +42,21 @@ def plan_as_document(plan: PrunePlan) -> Mapping[str, object]:
     }
 
 
-def as_document(result: PruneResult) -> Mapping[str, object]:
+def as_document(result: PruneResult, *, fate: Fate) -> Mapping[str, object]:
     """The result as JSON."""
-    return {**plan_as_document(result.plan), "keeps_versions": result.keeps_versions, "seconds": result.seconds}
+    return {**plan_as_document(result.plan, fate=fate), "seconds": result.seconds}
 
 
-def plan_as_text(plan: PrunePlan, *, keeps_versions: bool = False) -> str:
+def plan_as_text(plan: PrunePlan, *, fate: Fate) -> str:
     """What would be done: a line for each snapshot with the reasons, then what goes."""
-    return "\n".join([*_table(plan), f"would remove {_amounts(plan)}", *_remarks(plan, keeps_versions=keeps_versions)])
+    return "\n".join([*_table(plan), f"would remove {_amounts(plan)}", *_remarks(plan, fate)])
 
 
-def as_text(result: PruneResult) -> str:
+def as_text(result: PruneResult, *, fate: Fate) -> str:
     """What was done."""
     plan = result.plan
     done = f"removed {_amounts(plan)} ({as_duration(result.seconds)})"
-    return "\n".join([*_table(plan), done, *_remarks(plan, keeps_versions=result.keeps_versions)])
+    return "\n".join([*_table(plan), done, *_remarks(plan, fate)])
 
 
 def _amounts(plan: PrunePlan) -> str:
@@ -54,11 +64,11 @@ def _amounts(plan: PrunePlan) -> str:
     return f"{as_counted(len(plan.removed), 'snapshot')} and {as_counted(plan.objects, 'object')}, {freed} in all; {len(plan.kept):,} kept"
 
 
-def _remarks(plan: PrunePlan, *, keeps_versions: bool) -> Iterator[str]:
+def _remarks(plan: PrunePlan, fate: Fate) -> Iterator[str]:
     if plan.spared:
         yield f"{as_counted(plan.spared, 'object')} of a stopped backup are kept for the next one, until the grace period is over"
-    if keeps_versions:
-        yield "the repository's bucket keeps versions: the bytes stay, as older versions, until a lifecycle rule of the bucket expires them"
+    if fate != "freed" and (plan.removed or plan.objects):
+        yield _FATES[fate]
 
 
 def _table(plan: PrunePlan) -> Iterator[str]:

@@ -17,11 +17,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 # --no-deps beside --require-hashes: the lock files are complete, there is nothing to resolve.
 INSTALL := $(PIP) install --require-hashes --no-deps --requirement
 WORKERS ?= 3
+KILLS ?= 200
 
-.PHONY: help demo test test-all fuzz check bench docs lock format clean
+.PHONY: help demo test test-all test-faults fuzz check bench docs lock format clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 demo: $(VENV)/.run ## Back up, destroy and restore a real PostgreSQL and a real S3 store on this machine
 	@$(BIN)/lockstep demo $(ARGS)
@@ -31,6 +32,9 @@ test: $(VENV)/.dev ## Test against real servers, in minutes (ARGS="-k word" to c
 
 test-all: $(VENV)/.dev ## Every test: also each fault, each version into each, each precondition
 	@$(BIN)/python -m pytest -q --numprocesses=$(WORKERS) $(ARGS)
+
+test-faults: $(VENV)/.dev ## Kill it at every step and at KILLS random moments, starve it, lie to it; an hour (KILLS=200)
+	@LOCKSTEP_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest -q --numprocesses=$(WORKERS) --junitxml=build/faults.xml $(ARGS) tests/faults
 
 fuzz: $(VENV)/.dev ## Give the readers of env files and manifests changed bytes, a minute each (ARGS="--seconds 600")
 	@for each in $(wildcard tests/fuzz/fuzz_*.py); do $(BIN)/python $$each --runs 1000000000 --seconds 60 $(ARGS) || exit 1; done

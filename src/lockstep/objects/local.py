@@ -28,6 +28,7 @@ from lockstep.objects.directory import Walk
 from lockstep.objects.local_body import LocalBody, as_info, info_of_file, open_body
 from lockstep.objects.local_paths import Paths
 from lockstep.objects.store import RequestCounter
+from lockstep.steps import step
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
@@ -205,6 +206,7 @@ class LocalStore:
             raise self._paths.error(error, key) from error
 
     def _give_name(self, temporary: str, path: str, key: str, *, overwrite: bool) -> None:
+        step("file.made")
         rename: Callable[[str, str], None] = os.rename if overwrite else system.rename_new
         try:
             try:

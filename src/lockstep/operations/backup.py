@@ -40,6 +40,7 @@ from lockstep.repository.journal import Journal
 from lockstep.repository.locks import WriterLock, writer_lock
 from lockstep.repository.manifest import DatabaseRecord, Manifest, ObjectCounts, ProfileRecord
 from lockstep.repository.repository import Repository, open_or_create
+from lockstep.steps import step
 from lockstep.tables import inventory, plans, references
 from lockstep.tables.engine import Tables
 from lockstep.version import __version__
@@ -130,15 +131,21 @@ class _Run:
                 with self.database.still() as still, self.database.frozen() as view:  # one moment for the dump and for the references
                     draft = undo.enter_context(Draft(self.repository, self._name(view.at), self.lock))
                     copier = self._copier(draft.snapshot)
+                    step("backup.frozen")
                     dumping = work.start(lambda: self._dump(draft, view, still), name="dump")
                     named, new = self._plan(view)
+                    step("backup.planned")
                     copying = work.start(
                         lambda: self._copy(copier, new), name="objects"
                     )  # objects may be read as soon as the moment is frozen
                     chain_length = save_references(draft, self.history, self.tables, listener=self.listener)
+                    step("backup.referenced")
                     dumped = dumping.result()
+                    step("backup.dumped")
                 copied = copying.result()
+            step("backup.copied")
             recovered = ask_again(copier, self.deployment, self.bound, self.database)
+            step("backup.asked_again")
             self._prove()
             total = self.copied_before.plus(copied).plus(recovered.late).plus(recovered.elsewhere)
             objects = count_objects(self.tables, named, total, recovered=recovered.elsewhere.objects)
@@ -152,6 +159,7 @@ class _Run:
         if newest is not None and datetime.now(UTC) - newest.created < catch_up.after_pause:
             return
         for rounds_done in range(catch_up.rounds):
+            step("backup.catching_up")
             with self.database.frozen() as view:
                 copier = self._copier(self._name(view.at))
                 _, new = self._plan(view)

@@ -31,6 +31,7 @@ from lockstep.repository.mirror import bridged_previous, changed_bridges, commit
 from lockstep.repository.readers import reading
 from lockstep.repository.repository import Repository, open_repository
 from lockstep.repository.seal import is_sealed
+from lockstep.steps import step
 from lockstep.tables import copies, inventory
 from lockstep.tables.engine import Tables
 
@@ -75,11 +76,13 @@ def copy(
                 objects = ObjectsCopy(source_store, target_store, tables, options.limits, stop, listener)
                 run = _Run(source, target, manifests, objects, tables, listener, stop)
                 run.begin()
+                step("copy.begun")
                 snapshots = run.snapshots(lock, options.limits)
                 with Together(stop) as together:  # in a thread of its own: a signal ends it after the object in hand
                     together.start(
                         lambda: snapshots.copy_all([each for each in wanted if each.snapshot not in broken]), name="copy"
                     ).result()
+                step("copy.snapshots")
                 run.finish(now=datetime.now(UTC))
             finally:
                 tables.close()
@@ -184,8 +187,10 @@ class _Run:
         if self.present:
             newest = max(self.present)
             self.target.write_head(newest, self.present[newest])
+        step("copy.head")
         reclaim(self.target, listener=self.listener)
         save_copies(self.source.store, self.target.store.url, self.present, now=now, listener=self.listener)
+        step("copy.told")
         save_copies(self.target.store, self.source.store.url, [each.snapshot for each in self.manifests], now=now, listener=self.listener)
 
     def _correct_bridges(self) -> None:

@@ -18,6 +18,7 @@ from lockstep.operations.carrying import Spoilt, carry, is_there
 from lockstep.progress import Listener, Note, StageAdvanced, StageEnded, StageStarted
 from lockstep.repository.layout import POOL
 from lockstep.repository.pool import read_stored
+from lockstep.steps import step
 from lockstep.tables import copies
 from lockstep.tables.copies import Lacking
 from lockstep.tables.engine import Tables
@@ -122,6 +123,7 @@ class ObjectsCopy:
             sha256=entry.sha256_there,
             limits=self.limits,
         )
+        step("copy.object")
         return Sent(entry, path, entry.size_there, there=False)
 
     def _has_md5_of(self, lacking: Lacking) -> bool:

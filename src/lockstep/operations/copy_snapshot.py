@@ -22,6 +22,7 @@ from lockstep.repository.locks import WriterLock
 from lockstep.repository.manifest import FileEntry, Manifest
 from lockstep.repository.mirror import bridged_previous, changed_bridges, commit_bridges, copy_signature
 from lockstep.repository.repository import Repository
+from lockstep.steps import step
 from lockstep.tables import copies, references, restores
 from lockstep.tables.engine import Tables
 
@@ -90,6 +91,7 @@ class SnapshotCopy:
         own = [entry for entry in manifest.inventory if entry.path in self.named]
         self._plan(manifest, own)
         self.objects.copy()
+        step("copy.objects")
         for path in copies.faulty_of_snapshot(self.tables):
             self._touched.setdefault(path, set()).add(snapshot)
         self._tick()
@@ -99,8 +101,10 @@ class SnapshotCopy:
         self.listener(StageStarted(STAGE, total=len(manifest.files), unit="steps"))
         for entry in (*manifest.files, *own):
             self._carry(entry)
+            step("copy.file")
         self.listener(StageEnded(STAGE))
         self._save_record(manifest, own)
+        step("copy.recorded")
         self._commit(snapshot)
         copies.add_mirrored(self.tables, [self._local(entry) for entry in own])
 
@@ -220,9 +224,14 @@ class SnapshotCopy:
         store, path = self.target.store, layout.manifest_path(snapshot)
         data = self.source.store.read(path).bytes()
         copy_signature(self.source, self.target, snapshot)  # first, so that no snapshot is there without
+        step("copy.signed")
+        if not self.present:
+            self.target.begin_head()
         store.flush()
         self.lock.check()
+        step("copy.durable")
         store.write(path, data, overwrite=snapshot in self.renewed)
+        step("copy.manifest")
         store.flush()
         self.present[snapshot] = self.target.manifest_and_checksum(snapshot)[1]
         newest = max(self.present)

@@ -29,6 +29,7 @@ from lockstep.repository.drills import save_drill
 from lockstep.repository.manifest import Manifest
 from lockstep.repository.readers import reading
 from lockstep.repository.repository import open_repository
+from lockstep.steps import step
 from lockstep.tables.engine import Tables
 from lockstep.version import __version__
 
@@ -76,11 +77,14 @@ def drill(
             database = DatabaseDrill(repository, manifest, tables, book, listener, stop, options.jobs)
             known = objects.prepare()
             name, major = manifest.database.name, manifest.database.server_major
+            step("drill.prepared")
             with drill_server(name, major, options.database, client_programs=options.client_programs) as server:
                 database.run(server, references_known=known)
+            step("drill.database")
             objects.run()  # after the server is gone: what is measured is the reading alone
         finally:
             tables.close()
+    step("drill.done")
     result = DrillResult(
         snapshot=manifest.snapshot,
         created=manifest.created,

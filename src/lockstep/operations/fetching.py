@@ -15,6 +15,7 @@ from lockstep.objects.retry import PATIENT, noting, retrying
 from lockstep.objects.store import Body, ObjectStore
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits
 from lockstep.repository.pool import WrongBytes, save_object
+from lockstep.steps import step
 
 Outcome: TypeAlias = InventoryEntry | MissingObject
 """What became of a wanted object."""
@@ -48,7 +49,9 @@ class Fetcher:
             weight = expected if expected <= self.limits.whole_up_to else 2 * self.limits.chunk
         with self.budget.take(weight):
             try:
-                return self._fetched(wanted, pacer)
+                entry = self._fetched(wanted, pacer)
+                step("object.copied")
+                return entry
             except ObjectNotFound:
                 return self._missing(wanted, "lost")
             except ObjectDamaged:

@@ -39,6 +39,7 @@ from lockstep.repository.manifest import Manifest
 from lockstep.repository.mirror import commit_bridges
 from lockstep.repository.readers import without_readers
 from lockstep.repository.repository import Repository, open_repository
+from lockstep.steps import step
 from lockstep.tables import prunes
 from lockstep.tables.engine import Tables
 
@@ -88,6 +89,7 @@ def prune(
         refuse_unsigned(repository)
         reclaim(repository, listener=listener)
         with _found(repository, options, now=now, zone=zone, listener=listener) as found:
+            step("prune.planned")
             _forget(repository, found, lock, now=now)
             _delete(repository, found, lock, now=now, listener=listener)
             return PruneResult(found.plan, time.monotonic() - started)
@@ -130,10 +132,13 @@ def _forget(repository: Repository, found: PruneSet, lock: WriterLock, *, now: d
         return
     with without_readers(repository.store):
         lock.check()
+        step("prune.durable")
         commit_bridges(repository, record)
+    step("prune.recorded")
     if found.present:
         newest = max(found.present)
         repository.write_head(newest, found.present[newest])
+    step("prune.head")
     repository.store.flush()
 
 
@@ -142,15 +147,20 @@ def _delete(repository: Repository, found: PruneSet, lock: WriterLock, *, now: d
     lock.check()
     store = repository.store
     reclaim(repository, listener=_quiet(listener))
+    step("prune.snapshots")
     _delete_all(store, _unnamed_files(repository))
+    step("prune.unnamed")
     _forget_records(repository, found, now=now, listener=listener)
+    step("prune.records")
     listener(StageStarted(STAGE, total=found.plan.objects, unit="objects"))
     for paths in prunes.doomed_paths(found.tables):
         lock.check()
         _delete_all(store, paths)
+        step("prune.objects")
         listener(StageAdvanced(STAGE, done=len(paths)))
     listener(StageEnded(STAGE))
     store.flush()
+    step("prune.done")
 
 
 def _forget_records(repository: Repository, found: PruneSet, *, now: datetime, listener: Listener) -> None:

@@ -13,6 +13,7 @@ from lockstep.repository.history import present_segments
 from lockstep.repository.manifest import FileEntry, Manifest, Previous
 from lockstep.repository.mirror import bridged_previous, changed_bridges
 from lockstep.repository.repository import Repository
+from lockstep.steps import step
 from lockstep.tables import prunes, references
 from lockstep.tables.copies import save_references
 
@@ -70,6 +71,7 @@ def _fold(repository: Repository, found: PruneSet, manifest: Manifest, number: i
     else:
         prunes.save_folded(found.tables, made, files[base + 1 :])
     entry = repository.save_made(made, layout.folded_path(SnapshotId(manifest.snapshot), number))
+    step("prune.folded")
     return Fold(references=entry, parent=chain[base][0] if base is not None else None)
 
 
@@ -93,4 +95,5 @@ def _gathered(repository: Repository, found: PruneSet, number: int) -> tuple[tup
     made = found.tables.directory / "gathered.parquet"
     if prunes.save_gathered(found.tables, made, sorted(chosen)):
         segments = (*segments, repository.save_made(made, layout.gathered_path(number)))
+    step("prune.gathered")
     return segments, tuple(sorted(replaced | chosen - listed))

@@ -31,6 +31,7 @@ from lockstep.progress import SILENT, Listener, StageEnded, StageStarted
 from lockstep.repository.history import readable_segments
 from lockstep.repository.readers import reading
 from lockstep.repository.repository import Repository, open_repository
+from lockstep.steps import step
 from lockstep.tables import inventory, restores
 from lockstep.tables.engine import Tables
 
@@ -96,6 +97,7 @@ def repair(
         try:
             repository = _opened(repository_store)
             broken, degraded = _prepare(deployment, repository, tables, options, listener, stop)
+            step("repair.planned")
             done = _put_back(deployment, repository, tables, options, listener, stop)
             healed = Healed(0, 0, ())
             if deployment.raids():
@@ -156,6 +158,7 @@ def _put_back(
     listener(StageStarted(STAGE, total=restores.count_restorable(tables).objects, unit="objects"))
     uploader = Uploader(deployment.stores, repository, tables, options.limits, stop, listener, overwrite=True, ask_each=True)
     done = uploader.upload(restores.restorable(tables))
+    step("repair.uploaded")
     listener(StageEnded(STAGE))
     return done
 

@@ -25,6 +25,7 @@ from lockstep.repository.history import readable_segments
 from lockstep.repository.locks import writer_lock
 from lockstep.repository.pool import WrongBytes, replace_object
 from lockstep.repository.repository import Repository, open_repository
+from lockstep.steps import step
 from lockstep.tables import inventory, restores
 from lockstep.tables.engine import Tables
 
@@ -65,9 +66,11 @@ def repair_repository(
         try:
             repository = open_repository(repository_store)
             broken = _prepare(repository, tables, options, listener, stop)
+            step("heal.planned")
             listener(StageStarted(STAGE, total=broken, unit="objects"))
             restored, restored_bytes = _fetch_all(stores, repository, tables, options, listener, stop)
             repository.store.flush()
+            step("heal.done")
             listener(StageEnded(STAGE))
             if options.list_missing is not None:
                 restores.write_lines(options.list_missing, restores.unrestorable(tables))
@@ -103,6 +106,7 @@ def _fetch_all(
                 retrying(lambda: replace_object(repository.store, entry, _read(stores, entry), limits=options.limits), stop=stop)
             except (ObjectDamaged, ObjectNotFound, WrongBytes, KeyError):
                 return MissingObject(entry.store, entry.key, entry.size, "lost")
+        step("heal.object")
         return entry
 
     for done in in_parallel(inventory.entries(tables, "restorable"), fetch, threads=pacer, stop=stop):

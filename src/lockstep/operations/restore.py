@@ -25,6 +25,7 @@ from lockstep.progress import SILENT, Listener
 from lockstep.repository.manifest import Manifest
 from lockstep.repository.readers import reading
 from lockstep.repository.repository import Repository, open_repository
+from lockstep.steps import step
 from lockstep.tables.engine import Tables
 
 Side = Literal["database", "objects"]
@@ -81,8 +82,11 @@ def restore(
         found = work.objects.prepare() if work.objects else None
         if work.database:
             work.database.prepare()
+        step("restore.prepared")
         objects = work.objects.run(found) if work.objects and found else None  # first, while nobody sees the database
+        step("restore.uploaded")
         database = work.database.run() if work.database else None  # from its last step on, the restored deployment is visible
+        step("restore.visible")
         consistent = objects is None or (objects.missing == 0 and objects.different == 0)
         return RestoreResult(
             manifest.snapshot,

@@ -28,6 +28,7 @@ from lockstep.postgres.target import TargetState, plan_target
 from lockstep.progress import Listener, Note, StageEnded, StageStarted
 from lockstep.repository.manifest import Manifest
 from lockstep.repository.repository import Repository
+from lockstep.steps import step
 from lockstep.tables import references, restores
 from lockstep.tables.engine import Tables
 
@@ -97,17 +98,19 @@ class DatabaseRestore:
         archive, programs, _ = self._prepared()
         form, owner = self.manifest.dump.format, self.options.no_owner
         in_place(self.address, self.name, programs, archive, format=form, no_owner=owner, tick=self._tick)
+        step("restore.filled_in_place")
         self._prove(self.name)
         analyze(self.address, self.name)
 
     def _beside(self) -> str | None:
         _, _, target = self._prepared()
-        for each in staging.drop_leftovers(self.address, self.name, maintenance_db=self.options.maintenance_db):
-            self.listener(Note(f"dropped the database {each}, which a stopped restore had left"))
-        with self._staged() as made:
+        with self._claimed(), self._staged() as made:
+            step("restore.created")
             self._fill(made)
+            step("restore.filled")
             self._prove(made)
             analyze(self.address, made)
+            step("restore.proved")
             replaced = replaced_name(self.name, self.now) if target.exists else None
             staging.rename_into_place(
                 self.address,
@@ -118,6 +121,15 @@ class DatabaseRestore:
                 maintenance_db=self.options.maintenance_db,
             )
         return replaced
+
+    @contextmanager
+    def _claimed(self) -> Iterator[None]:
+        """The right to restore into this name, alone, for the length of the block."""
+        snapshot, maintenance_db = self.manifest.snapshot, self.options.maintenance_db
+        with staging.claimed(self.address, self.name, snapshot, maintenance_db=maintenance_db) as leftovers:
+            for each in leftovers:
+                self.listener(Note(f"dropped the database {each}, which a stopped restore had left"))
+            yield
 
     @contextmanager
     def _staged(self) -> Iterator[str]:

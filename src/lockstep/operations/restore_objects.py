@@ -20,6 +20,7 @@ from lockstep.operations.uploading import STAGE, Uploader
 from lockstep.progress import Listener, StageEnded, StageStarted
 from lockstep.repository.manifest import Manifest
 from lockstep.repository.repository import Repository
+from lockstep.steps import step
 from lockstep.tables import restores
 from lockstep.tables.engine import Tables
 
@@ -83,6 +84,7 @@ class ObjectsRestore:
         for store in self.stores.values():
             if self.options.create_bucket:
                 retrying(store.create_bucket, on_retry=noting(store.requests))
+        step("restore.bucket")
         # What a listing of a RAID shows would have to be put together, object by object, to tell its size.
         ask_each = found.objects <= ASK_EACH_UP_TO or any(isinstance(store, RaidStore) for store in self.stores.values())
         self._list_present(skip=ask_each)

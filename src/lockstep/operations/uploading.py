@@ -26,6 +26,7 @@ from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits, i
 from lockstep.progress import Listener, Note, StageAdvanced
 from lockstep.repository.pool import read_object
 from lockstep.repository.repository import Repository
+from lockstep.steps import step
 from lockstep.tables import restores
 from lockstep.tables.engine import Tables
 
@@ -130,6 +131,7 @@ class Uploader:
             if not self.overwrite and (now is not None or not _only_a_folder_is_there(store, entry.key)):
                 return Uploaded(different=1)
             self._put(store, attempt, overwrite=True)
+        step("object.uploaded")
         return Uploaded(uploaded=1, uploaded_bytes=entry.size)
 
     def _is_right(self, store: ObjectStore, entry: InventoryEntry, present: ObjectInfo) -> bool:

@@ -18,6 +18,7 @@ from lockstep.progress import Listener, Note
 from lockstep.repository.copies import COPIES
 from lockstep.repository.drills import DRILLS
 from lockstep.repository.seal import sealed
+from lockstep.steps import step
 
 PATHS = ("verifications/1.json", "verifications/2.json")
 
@@ -82,7 +83,7 @@ def read_record(store: ObjectStore, repository: str) -> tuple[Record, list[Findi
             findings.append(Finding("tampered", path, None, (), "is not the record of this repository"))
         else:
             documents.append(document)
-    if len(absent) < len(PATHS):
+    if len(absent) < len(PATHS) and not any(each.get("alone") for each in documents):
         findings += [Finding("missing", path, None, (), "is not there, and its twin is") for path in absent]
     newest = max(documents, key=lambda each: str(each.get("written")), default={})
     return Record(repository, _tables(newest.get("sound")), _tables(newest.get("rounds"))), findings
@@ -102,10 +103,14 @@ def judge_drills(store: ObjectStore) -> list[Finding]:
 
 def save_record(store: ObjectStore, record: Record, *, now: datetime, listener: Listener) -> None:
     """Write both copies. Where nothing may be written, that is said and no more: the verification holds all the same."""
-    data = sealed({"format": 1, "repository": record.repository, "written": _text(now), "sound": record.sound, "rounds": record.rounds})
+    document = {"format": 1, "repository": record.repository, "written": _text(now), "sound": record.sound, "rounds": record.rounds}
     try:
-        for path in PATHS:
-            store.write(path, data, overwrite=True)
+        if not any(info.key == PATHS[1] for page in store.list(PATHS[1]) for info in page):  # a kill here leaves one that has no twin yet
+            store.write(PATHS[0], sealed({**document, "alone": True}), overwrite=True)
+            step("verify.record_begun")
+        for path in reversed(PATHS):
+            store.write(path, sealed(document), overwrite=True)
+            step("verify.recorded")
         store.flush()
     except LockstepError as error:
         listener(Note(f"what was verified cannot be recorded: {error.message}", level="warning"))

@@ -50,9 +50,12 @@ class Child:
         except PermissionError as error:
             raise ClientToolFailed(f"{arguments[0]} may not be run", hint="Check the permissions of the client programs.") from error
         except OSError as error:
-            raise DiskFailed(
-                f"{self.name} cannot be started: {error.strerror}", hint="Check memory and the temporary directory."
-            ) from error
+            raise self._not_started(error) from error
+        try:
+            self._guard = _Guard(self.process.pid)
+        except OSError as error:  # no more processes, or no memory
+            self.end()
+            raise self._not_started(error) from error
         for pipe in (self.process.stdin, self.process.stdout):
             _widen(pipe)
 
@@ -61,6 +64,7 @@ class Child:
 
     def __exit__(self, *_exc: object) -> None:
         self.end()
+        self._guard.end()
         self._errors.close()
 
     @property
@@ -112,11 +116,40 @@ class Child:
         self._signal(signal.SIGKILL)
         self.process.wait()
 
+    def _not_started(self, error: OSError) -> DiskFailed:
+        return DiskFailed(f"{self.name} cannot be started: {error.strerror}", hint="Check memory and the temporary directory.")
+
     def _signal(self, number: int) -> None:
         try:
             os.killpg(self.process.pid, number)
         except (ProcessLookupError, PermissionError):  # already over (macOS says EPERM for a group of zombies)
             return
+
+
+class _Guard:
+    """A small shell that ends a child's group when we are gone, by whatever way; see `lockstep.postgres.guard`.
+
+    Without it a pg_restore would go on filling a database that nobody waits for, and the next run would find it in use.
+    """
+
+    _SCRIPT = "trap '' INT TERM HUP; read -r _; kill -KILL -- \"-$1\""
+
+    def __init__(self, group: int) -> None:
+        self._shell = subprocess.Popen(
+            ["/bin/sh", "-c", self._SCRIPT, "lockstep-guard", str(group)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,  # what ends our whole group leaves it alone
+        )
+
+    def end(self) -> None:
+        """Stop watching: the child is over."""
+        self._shell.kill()
+        self._shell.wait()
+        if self._shell.stdin is not None:
+            self._shell.stdin.close()
 
 
 def plain_environment() -> dict[str, str]:

@@ -1,13 +1,10 @@
 """A database for a drill on a server of any make: like the dumped one as far as the server can, and dropped whatever happens.
 
-While a drill uses its database it holds an advisory lock, which ends with its session: so what a killed drill left can be told from what
-another one is working on.
-Source: PostgreSQL manual, "Advisory Locks".
+While a drill uses its database it holds that database's lock (`lockstep.postgres.claims`).
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,14 +14,13 @@ from psycopg import sql
 from lockstep.errors import DatabaseFailed, PermissionMissing
 from lockstep.model.addresses import DatabaseAddress
 from lockstep.model.database import DatabaseFacts
+from lockstep.postgres.claims import try_claim
 from lockstep.postgres.errors import translated
 from lockstep.postgres.names import staging_name
 from lockstep.postgres.requirements import Lack, missing_on_target
-from lockstep.postgres.sessions import Connection
 from lockstep.postgres.staging import create_staging, drop_staging
 from lockstep.postgres.target import TargetState, open_maintenance, plan_target
 
-_LOCK_CLASS = 0x6C6B7464  # "lktd": keeps our locks apart from those of others in the same database
 _PLAIN_LOCALES = ("C.UTF-8", "C")
 
 
@@ -87,23 +83,16 @@ def scratch_database(address: DatabaseAddress, name: str, *, fit: Fit, snapshot_
     """
     with open_maintenance(address) as holder:
         for each in fit.leftovers:
-            if _lock(holder, each):
+            if try_claim(holder, each):
                 drop_staging(address, each)
             elif each == staging_name(name, snapshot_id):
                 raise DatabaseFailed(f'another drill works in the database "{each}"', hint="Wait until it is over.")
         made = create_staging(address, name, facts=fit.facts, snapshot_id=snapshot_id, keep_owner=keep_owner)
-        _lock(holder, made)
+        try_claim(holder, made)
         try:
             yield made
         finally:
             drop_staging(address, made)
-
-
-def _lock(connection: Connection, database: str) -> bool:
-    with translated("taking the lock of a drill"):
-        number = zlib.crc32(database.encode()) - (1 << 31)
-        found = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", (_LOCK_CLASS, number)).fetchone()
-    return bool(found and found[0])
 
 
 def _has(target: TargetState, locale: str, encoding: str) -> bool:

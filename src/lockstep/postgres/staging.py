@@ -9,7 +9,8 @@ pg_terminate_backend.
 from __future__ import annotations
 
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import psycopg
 from psycopg import errors, pq, sql
@@ -17,10 +18,12 @@ from psycopg import errors, pq, sql
 from lockstep.errors import DatabaseFailed, PermissionMissing, TargetRefused
 from lockstep.model.addresses import DatabaseAddress
 from lockstep.model.database import DatabaseFacts
+from lockstep.postgres.claims import try_claim
 from lockstep.postgres.errors import query_error, translated
 from lockstep.postgres.names import is_leftover, staging_name
 from lockstep.postgres.sessions import Connection
 from lockstep.postgres.target import open_maintenance
+from lockstep.steps import step
 
 _RENAME = sql.SQL("ALTER DATABASE {} RENAME TO {}")
 _SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
@@ -79,7 +82,9 @@ def rename_into_place(
                     # The first rename locks the database against new sessions and gives those that are there five seconds to go.
                     aside = _RENAME.format(sql.Identifier(target), sql.Identifier(replaced))
                     _execute(connection, aside, meanwhile=lambda: _make_room(helper, target, disconnect=disconnect))
+                    step("restore.renamed_aside")
                 connection.execute(_RENAME.format(sql.Identifier(staging), sql.Identifier(target)))
+                step("restore.renamed")
         except errors.ObjectInUse as error:
             raise _in_use(target, _sessions(helper, target), disconnect=disconnect) from error
         except errors.DuplicateDatabase as error:
@@ -88,29 +93,34 @@ def rename_into_place(
             raise query_error(error, doing="renaming the database") from error
 
 
-def drop_leftovers(address: DatabaseAddress, name: str, *, maintenance_db: str | None = None) -> list[str]:
-    """Drop the databases that killed restores into `name` left behind and return their names.
+@contextmanager
+def claimed(address: DatabaseAddress, name: str, snapshot_id: str, *, maintenance_db: str | None = None) -> Iterator[list[str]]:
+    """The right to restore a snapshot into `name`, for the length of the block; gives the leftovers of killed restores, all dropped.
 
-    Raises TargetRefused when one is in use: then another restore is running.
+    What such a restore left running on the server is ended with them. Raises TargetRefused when another restore into `name` lives.
     """
-    with open_maintenance(address, maintenance_db) as connection, translated("looking for leftovers"):
-        names = [row[0] for row in connection.execute("SELECT datname FROM pg_database ORDER BY 1").fetchall()]
+    with open_maintenance(address, maintenance_db) as holder:
+        _claim(holder, staging_name(name, snapshot_id))
+        with translated("looking for leftovers"):
+            names = [row[0] for row in holder.execute("SELECT datname FROM pg_database ORDER BY 1").fetchall()]
         leftovers = [each for each in names if is_leftover(each, name)]
         for each in leftovers:
-            try:
-                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(each)))
-            except errors.ObjectInUse as error:
-                raise TargetRefused(
-                    f'the database "{each}" of an earlier restore is in use',
-                    hint="Wait until the other restore, or what a killed one left running on the server, is over.",
-                ) from error
-        return leftovers
+            _claim(holder, each)
+            drop_staging(address, each, maintenance_db=maintenance_db)
+        yield leftovers
+
+
+def _claim(holder: Connection, database: str) -> None:
+    if not try_claim(holder, database):
+        raise TargetRefused(f'another restore works in the database "{database}"', hint="Wait until it is over.")
 
 
 def drop_staging(address: DatabaseAddress, staging: str, *, maintenance_db: str | None = None) -> None:
     """Drop a database that this restore made, whoever is connected; no error when it is gone."""
     with open_maintenance(address, maintenance_db) as connection, translated(f'dropping the database "{staging}"'):
         force = sql.SQL(" WITH (FORCE)") if connection.info.server_version >= 130000 else sql.SQL("")
+        if connection.info.server_version < 130000:
+            connection.execute(_TERMINATE, (staging,))
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(staging)) + force)
 
 

@@ -22,6 +22,7 @@ from lockstep.repository.manifest import FileEntry, Manifest, PlainRecord
 from lockstep.repository.private import make_private_directory
 from lockstep.repository.repository import Repository
 from lockstep.repository.trust import save_signature
+from lockstep.steps import step
 
 _READABLE = frozenset({"references.parquet"})
 """Files that are never encrypted: without them the next backup could not tell what is new, and it holds no identity."""
@@ -101,18 +102,32 @@ class Draft:
         key = self.repository.keyring.signing_key
         data = manifest.model_copy(update={"signed_by": key.public if key else None}).as_bytes()
         save_signature(store, layout.manifest_path(self.snapshot), data)  # first, so that no snapshot is there without
+        step("commit.signed")
+        if manifest.previous is None:
+            self.lock.check()
+            self.repository.begin_head()
         store.flush()  # what the manifest names must outlast it
         self.lock.check()
+        step("commit.durable")
         store.write(layout.manifest_path(self.snapshot), data)
+        step("commit.manifest")
         self.committed = True
         store.flush()
         self.repository.write_head(self.snapshot, hashlib.sha256(data).hexdigest())
+        step("commit.head")
         store.delete(replaced)
         store.flush()
+        step("commit.done")
 
     def abandon(self) -> None:
-        """Remove the files of a snapshot that will not exist. What cannot be removed now, the next writer reclaims."""
+        """Remove the files of a snapshot that will not exist. What cannot be removed now, the next writer reclaims.
+
+        The manifest goes first: it may be there although nobody was told so (the answer was lost, a signal came), and without its files
+        it would be a damaged snapshot.
+        """
         with suppress(LockstepError):
+            self.repository.store.delete([layout.manifest_path(self.snapshot)])
+            step("draft.hidden")
             remove_below(self.repository, layout.snapshot_directory(self.snapshot))
 
 
@@ -138,6 +153,7 @@ def reclaim(repository: Repository, *, listener: Listener) -> int:
         listener(Note(f"removed what a stopped run left of {name}", fields={"snapshot": name}))
         repository.store.delete([layout.manifest_path(SnapshotId(name))])  # of a pruned one: it must not outlast its dump
         remove_below(repository, f"{layout.SNAPSHOTS}{name}/")
+    step("reclaim.done")
     return len(half_made - bereft)
 
 

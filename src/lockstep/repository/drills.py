@@ -15,6 +15,7 @@ from lockstep.errors import BucketNotFound, ObjectNotFound
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import in_parallel
 from lockstep.repository.seal import is_sealed, sealed
+from lockstep.steps import step
 
 DRILLS = "drills/"
 
@@ -32,6 +33,7 @@ def save_drill(store: ObjectStore, snapshot: str, started: datetime, document: M
     """Write the record of a drill and return its path. Raises PermissionMissing, DiskFailed where the repository is read-only."""
     path = drill_path(snapshot, started)
     store.write(path, sealed(document))
+    step("drill.recorded")
     store.flush()
     return path
 

@@ -10,6 +10,7 @@ from lockstep.model.inventory import InventoryEntry
 from lockstep.model.snapshots import SnapshotId
 from lockstep.objects.store import ObjectStore
 from lockstep.repository.layout import segment_path
+from lockstep.steps import step
 from lockstep.tables import inventory
 from lockstep.tables.engine import Tables
 
@@ -41,8 +42,10 @@ class Journal:
         length = inventory.journal_length(self.tables)
         if length > self._committed:
             self.store.flush()
+            step("journal.flushed")
             self._segments.append(self._write(after=self._committed))
             self._committed = length
+            step("journal.written")
         self._last = self.clock()
 
     def close(self) -> tuple[list[str], list[str]]:
@@ -56,7 +59,9 @@ class Journal:
         superseded = inventory.find_superseded(self.tables)
         if len(self._segments) <= 1 and not superseded:
             return self._segments, []
-        return [self._write(after=0)], self._segments
+        gathered = self._write(after=0)
+        step("journal.gathered")
+        return [gathered], self._segments
 
     def _write(self, *, after: int) -> str:
         path = segment_path(self.run, len(self._segments))

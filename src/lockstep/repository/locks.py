@@ -21,6 +21,7 @@ from lockstep.objects.known import read_known
 from lockstep.objects.store import ObjectStore
 from lockstep.progress import Listener, Note
 from lockstep.repository.private import make_private_directory
+from lockstep.steps import step
 
 FILE = "locks/writer.lock"
 LEASE = "locks/writer.json"
@@ -60,7 +61,9 @@ def writer_lock(store: ObjectStore, operation: str, *, listener: Listener, times
     with (
         _file_lock(path, operation, listener) if path else _lease(store, operation, listener=listener, times=times or LeaseTimes()) as lock
     ):
+        step("lock.taken")
         yield lock
+        step("lock.leaving")
 
 
 class _HeldFile:

@@ -15,6 +15,7 @@ from lockstep.repository.layout import manifest_path, signature_path
 from lockstep.repository.manifest import Manifest, Previous
 from lockstep.repository.repository import Repository, open_repository, refuse_strangers
 from lockstep.repository.trust import read_signature, save_signature
+from lockstep.steps import step
 
 
 def open_mirror(source: Repository, store: ObjectStore) -> tuple[Repository, bool]:
@@ -33,6 +34,7 @@ def open_mirror(source: Repository, store: ObjectStore) -> tuple[Repository, boo
         try:
             store.write(layout.MARKER, source.store.read(layout.MARKER).bytes())  # the same identity, byte for byte
             new = True
+            step("copy.marked")
         except ObjectExists:  # made by somebody else meanwhile
             pass
         store.flush()
@@ -83,7 +85,9 @@ def copy_signature(source: Repository, target: Repository, snapshot: SnapshotId)
 def commit_bridges(target: Repository, bridges: Bridges) -> None:
     """Make a record count, and delete those before it."""
     save_signature(target.store, bridges_path(bridges.number), bridges.as_bytes())  # first, so that no record is there without
+    step("bridges.signed")
     save_bridges(target.store, bridges)
+    step("bridges.written")
     older = [path for path in record_paths(target.store) if path != bridges_path(bridges.number)]
     target.store.delete([*older, *map(signature_path, older)])
 

@@ -31,6 +31,7 @@ from lockstep.repository.manifest import EncryptionRecord, FileEntry, Manifest
 from lockstep.repository.manifests import read_manifest
 from lockstep.repository.seal import is_sealed, sealed
 from lockstep.repository.trust import check_bridges, check_manifest, untrusted, why_untrusted
+from lockstep.steps import step
 
 _WELCOME = frozenset({"locks", "lost+found"})
 """What may lie at the place of a new repository: who is working already, and what a file system makes in its root."""
@@ -168,6 +169,11 @@ class Repository:
         record = {"bridges": bridges_path(number)} if number else {}
         self.store.write(layout.HEAD, sealed({"snapshot": snapshot, "sha256": sha256, **record}), overwrite=True)
 
+    def begin_head(self) -> None:
+        """Write a head that names nothing yet, so that there is one from before the first manifest, and none is a finding ever after."""
+        with suppress(ObjectExists):
+            self.store.write(layout.HEAD, sealed({"snapshot": None, "sha256": None}))
+
     def chain(self, manifest: Manifest) -> list[FileEntry]:
         """The files that must be replayed to get the references of a snapshot, oldest (a full list) first. Raises RepositoryInvalid."""
         return [entry for _, entry in self.chain_by_snapshot(manifest)]
@@ -257,6 +263,7 @@ def open_or_create(store: ObjectStore, *, now: datetime) -> tuple[Repository, bo
             store.write(layout.MARKER, sealed(marker))
         except ObjectExists:  # made by somebody else meanwhile
             return open_repository(store), False
+        step("repository.marked")
         store.flush()
         return open_repository(store), True
 

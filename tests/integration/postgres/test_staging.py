@@ -16,7 +16,7 @@ from lockstep.postgres.connection import open_database
 from lockstep.postgres.embedded import EmbeddedServer
 from lockstep.postgres.names import replaced_name, staging_name
 from lockstep.postgres.requirements import missing_on_target
-from lockstep.postgres.staging import create_staging, drop_leftovers, drop_staging, rename_into_place
+from lockstep.postgres.staging import claimed, create_staging, drop_staging, rename_into_place
 from lockstep.postgres.target import plan_target
 from support.postgres_samples import SAMPLE, FreshDatabase, ServerOf, as_user, execute
 
@@ -62,8 +62,9 @@ def test_the_staging_database_is_made_like_the_source(server: EmbeddedServer, fr
     with pytest.raises(TargetRefused, match="exists"):
         create_staging(target, name, facts=facts, snapshot_id=ID)
     assert plan_target(target, name).leftovers == (staging,)
-    assert drop_leftovers(target, name) == [staging]
-    assert staging not in databases(target)
+    with claimed(target, name, ID) as dropped:
+        assert dropped == [staging]
+        assert staging not in databases(target)
 
 
 @pytest.mark.parametrize("major", [17, 18])
@@ -208,19 +209,30 @@ def test_an_application_that_reconnects_at_once_does_not_stop_the_rename(server_
     assert f"{facts.name}_before" in databases(server.address())
 
 
-def test_leftovers_in_use_are_left_alone(server_of: ServerOf, fresh_database: FreshDatabase) -> None:
+def test_leftovers_go_with_what_the_server_still_does_in_them_unless_a_living_restore_works_there(
+    server_of: ServerOf, fresh_database: FreshDatabase
+) -> None:
     server = server_of(18)
     target = fresh_database(server)
     facts = facts_of(target)
     staging = create_staging(target, facts.name, facts=facts, snapshot_id=ID)
     lookalike = f"{facts.name}_lockstep_mine"
     execute(target, f'CREATE DATABASE "{lookalike}" TEMPLATE template0')
-    with psycopg.connect(server.address(staging).conninfo), pytest.raises(TargetRefused, match="is in use"):
-        drop_leftovers(target, facts.name)
-    with psycopg.connect(server.address(staging).conninfo):
-        drop_staging(target, staging)
+    for other, maintenance_db in ((ID, None), ("20261123T124000Z-1a2b3c4d", "template1")):
+        with claimed(target, facts.name, ID):
+            create_staging(target, facts.name, facts=facts, snapshot_id=ID)
+            with (
+                pytest.raises(TargetRefused, match="another restore works in"),
+                claimed(target, facts.name, other, maintenance_db=maintenance_db),
+            ):
+                pass
+        assert staging in databases(target)
+    with psycopg.connect(server.address(staging).conninfo), claimed(target, facts.name, ID) as dropped:  # as of a dead pg_restore
+        assert dropped == [staging]
     assert staging_name(facts.name, ID) not in databases(target)
-    assert drop_leftovers(target, facts.name) == []
+    with claimed(target, facts.name, ID) as dropped:
+        assert dropped == []
+    drop_staging(target, staging)
     assert lookalike in databases(target)
 
 

@@ -20,6 +20,7 @@ from lockstep.repository.local_copies import CHUNK
 from lockstep.repository.locks import WriterLock
 from lockstep.repository.manifest import FileEntry, Manifest, PlainRecord
 from lockstep.repository.private import make_private_directory
+from lockstep.repository.readers import forget_dead_gate, forget_dead_readers
 from lockstep.repository.repository import Repository
 from lockstep.repository.trust import save_signature
 from lockstep.steps import step
@@ -140,6 +141,8 @@ def reclaim(repository: Repository, *, listener: Listener) -> int:
     work = repository.store.local_file(f"{layout.WORK}/any")
     if work is not None:
         shutil.rmtree(work.parent, ignore_errors=True)
+    forget_dead_readers(repository.store)
+    forget_dead_gate(repository.store)
     removed = set(repository.bridges().removed)
     committed, seen = set(repository.snapshot_ids()), set()
     for page in repository.store.list(layout.SNAPSHOTS):

@@ -46,6 +46,7 @@ def reading(store: ObjectStore, operation: str, *, listener: Listener, times: Le
         yield
         return
     try:
+        forget_dead_readers(store)
         held.wait_for_gate()
         yield
     finally:
@@ -57,7 +58,7 @@ def without_readers(store: ObjectStore, *, times: LeaseTimes | None = None) -> I
     """Keep readers from beginning for the length of the block, which must be short. Raises RepositoryLocked when one is at work."""
     here = store.local_file(GATE)
     if here is not None:
-        gate = _LocalNote(here, b"{}")
+        gate = _LocalNote(here, json.dumps(holder_of_this_process("prune")).encode())
         try:
             _refuse_living(here.parent)
             yield
@@ -67,7 +68,7 @@ def without_readers(store: ObjectStore, *, times: LeaseTimes | None = None) -> I
     times = times or LeaseTimes()
     dead = _wait_until_dead(store, times)  # before the gate is shut: it may take long
     try:
-        store.write(GATE, b"{}", overwrite=True)
+        store.write(GATE, json.dumps(holder_of_this_process("prune")).encode(), overwrite=True)
         for path, data in _notes(store).items():
             if dead.get(path) != data:
                 raise locked_by(data)
@@ -126,11 +127,33 @@ def _is_held(path: Path) -> bytes | None:
 
 def _refuse_living(directory: Path) -> None:
     """Raise RepositoryLocked for a living reader on a local disk; the notes of dead ones go."""
-    for path in sorted(directory.glob(f"{READER.rpartition('/')[2]}*.json")):
+    for path in _local_notes(directory):
         holder = _is_held(path)
         if holder is not None:
             raise locked_by(holder)
         path.unlink(missing_ok=True)
+
+
+def _local_notes(directory: Path) -> list[Path]:
+    return sorted(directory.glob(f"{READER.rpartition('/')[2]}*.json"))
+
+
+def forget_dead_readers(store: ObjectStore) -> None:
+    """Remove the notes of readers that are known to be dead, so that nobody finds what nobody holds. What cannot be removed stays."""
+    here = store.local_file(GATE)
+    with suppress(LockstepError, OSError):
+        if here is None:
+            store.delete([path for path, data in _notes(store).items() if _died_here(data)])
+            return
+        for path in _local_notes(here.parent):
+            if _is_held(path) is None:
+                path.unlink(missing_ok=True)
+
+
+def forget_dead_gate(store: ObjectStore) -> None:
+    """Remove the gate that a dead prune left shut. Only for the writer: nobody else can shut it meanwhile."""
+    with suppress(LockstepError):
+        store.delete([GATE])
 
 
 class _Lease:
@@ -150,7 +173,7 @@ class _Lease:
     def wait_for_gate(self) -> None:
         """Wait while the gate is shut; one that a dead prune left shut counts no longer than its lease."""
         deadline = time.monotonic() + self._times.dead_after
-        while time.monotonic() < deadline and _exists(self._store, GATE):
+        while time.monotonic() < deadline and (shut := _read(self._store, GATE)) is not None and not _died_here(shut):
             time.sleep(self._times.look)
 
     def give_back(self) -> None:
@@ -183,11 +206,14 @@ def _wait_until_dead(store: ObjectStore, times: LeaseTimes) -> dict[str, bytes]:
 
 
 def _notes(store: ObjectStore) -> dict[str, bytes]:
-    found = {}
-    for path in [info.key for page in store.list(READER) for info in page]:
-        with suppress(ObjectNotFound):  # given back meanwhile
-            found[path] = store.read(path).bytes()
-    return found
+    found = {path: _read(store, path) for path in [info.key for page in store.list(READER) for info in page]}
+    return {path: data for path, data in found.items() if data is not None}  # else it was given back meanwhile
+
+
+def _read(store: ObjectStore, path: str) -> bytes | None:
+    with suppress(ObjectNotFound):
+        return store.read(path).bytes()
+    return None
 
 
 def _exists(store: ObjectStore, path: str) -> bool:

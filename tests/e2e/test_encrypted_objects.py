@@ -63,6 +63,8 @@ def test_keys_of_every_kind_and_objects_of_every_size_come_back(world: World, pa
     for given in ((), ("--identity", identity)):
         sound = world.run("verify", "--json", "--read-data", *given)
         assert (sound.returncode, sound.json["checked"]["objects_read"]) == (0, len(objects)), sound
+        some = world.run("verify", "--json", "--read-data=50", *given)
+        assert (some.returncode, some.json["checked"]["objects_read"]) == (0, len(objects) / 2), some
     assert world.restore(target, "--identity", identity).returncode == 0
     client = world.s3.client()
     restored = {key: client.get_object(Bucket=target.bucket_name, Key=key)["Body"].read() for key in objects}

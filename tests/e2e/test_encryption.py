@@ -111,6 +111,16 @@ def test_keys_that_do_not_fit_are_refused_before_anything_is_written(world: Worl
     assert "cannot be read" in error_of(world.restore(target, *nowhere), status=2)
     assert world.everything(source, target) == before
 
+    dump = next(world.repo_path.glob("snapshots/*/database.dump.age"))
+    data = dump.read_bytes()
+    for place in (30, len(data) // 2):  # the list of recipients, and what is encrypted
+        dump.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        error_of(world.restore(target, "--identity", identity), kind="repository_invalid")
+        [found] = world.run("verify", "--json", "--identity", identity).json["findings"]
+        assert (found["kind"], found["path"]) == ("damaged", str(dump.relative_to(world.repo_path)))
+    dump.write_bytes(data)
+    assert world.everything(source, target)["databases"] == before["databases"]
+
     assert world.backup(source, "--allow-plain").returncode == 0
     assert world.restore(target).returncode == 0
     same(source, target)

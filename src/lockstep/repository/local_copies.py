@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lockstep.encryption.streams import decrypted
-from lockstep.errors import DiskFailed, KeyRefused, LockstepError, ObjectNotFound, PermissionMissing, RepositoryInvalid
+from lockstep.errors import DiskFailed, IdentityNeeded, KeyRefused, LockstepError, ObjectNotFound, PermissionMissing, RepositoryInvalid
 from lockstep.objects.doubt import Doubt
 from lockstep.objects.known import read_known
 from lockstep.objects.store import ObjectStore
@@ -44,10 +44,17 @@ def local_copy(store: ObjectStore, entry: FileEntry, directory: Path) -> Path:
 def _copy_once(store: ObjectStore, entry: FileEntry, target: Path, stored: Hashed) -> None:
     target.unlink(missing_ok=True)
     here, plain = store.local_file(entry.path), Hashed()
-    passing = stored.passing(_blocks(store, entry.path))
+    passing = blocks = stored.passing(_blocks(store, entry.path))
+    identities = keyring_of(store).identities
     if entry.encrypted:
-        passing = plain.passing(decrypted(passing, keyring_of(store).identities, shown=entry.path))
-    _take(passing, target if entry.encrypted or here is None else None)
+        passing = plain.passing(decrypted(blocks, identities, shown=entry.path))
+    try:
+        _take(passing, target if entry.encrypted or here is None else None)
+    except IdentityNeeded:
+        for _ in blocks if identities.given else ():  # where the beginning is damaged, no identity seems to fit
+            pass
+        if not identities.given or (stored.size, stored.sha256) == (entry.size, entry.sha256):
+            raise
     if (stored.size, stored.sha256) != (entry.size, entry.sha256) or not _is_plain(entry, plain):
         raise RepositoryInvalid(f"'{entry.path}' is not what its manifest says", hint="Run 'lockstep verify' to see what else is damaged.")
 

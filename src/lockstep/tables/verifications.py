@@ -171,7 +171,7 @@ def take_sample(tables: Tables, *, after: tuple[str, str], most: int) -> tuple[t
     Returns the position of the last of them (SHA-256 and path; None when there is none), and whether the round came to its end.
     """
     order = "ORDER BY sha256, path LIMIT"
-    sound = "SELECT DISTINCT path, size, sha256 FROM places ANTI JOIN faults USING (path)"
+    sound = "SELECT DISTINCT path, size, sha256, inside FROM places ANTI JOIN faults USING (path)"
     tables.run(f"CREATE OR REPLACE TABLE sample AS SELECT * FROM ({sound}) WHERE (sha256, path) > ($1, $2) {order} {most}", list(after))  # noqa: S608
     [taken] = tables.row("SELECT count(*) FROM sample")
     if taken < most:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lockstep.deployment.deployment import BoundProfile, Deployment, bind_profile, reference_blocks
 from lockstep.errors import LockstepError
+from lockstep.model.cost import PastRun
 from lockstep.model.database import DatabaseFacts
 from lockstep.model.results import BackupDatabase, BackupObjects, BackupResult, MissingGroup
 from lockstep.model.snapshots import SnapshotId, new_snapshot_id
@@ -158,19 +159,25 @@ class _Run:
         catch_up, newest = self.options.catch_up, self.history.newest
         if newest is not None and datetime.now(UTC) - newest.created < catch_up.after_pause:
             return
-        for rounds_done in range(catch_up.rounds):
+        runs, lacking = list[PastRun](), 0
+        for rounds_done in range(catch_up.rounds + 1):
             step("backup.catching_up")
             with self.database.frozen() as view:
                 copier = self._copier(self._name(view.at))
                 _, new = self._plan(view)
-            if not catch_up.is_needed(new):
+            if not catch_up.is_needed(new, lacking=lacking, runs=runs):
                 return
-            self.listener(
-                Note(f"much is new ({new.objects} objects): copying before the dump, round {rounds_done + 1} of {catch_up.rounds}")
-            )
+            if rounds_done == catch_up.rounds:
+                text = f"after {rounds_done} rounds {new.objects} objects are new again: the dump comes now, and they are copied beside it"
+                self.listener(Note(text, level="warning", fields={"rounds": rounds_done, "new": new.objects}))
+                return
+            text = f"much is new ({new.objects} objects): copying before the dump, round {rounds_done + 1} of at most {catch_up.rounds}"
+            self.listener(Note(text, fields={"round": rounds_done + 1, "new": new.objects}))
             with Together(self.stop) as work:  # in a thread of its own: a signal ends it in order, and what is done is journalled
-                copying = work.start(lambda: self._copy(copier, new), name="objects")  # noqa: B023 - done before the next round
-                self.copied_before = self.copied_before.plus(copying.result())
+                copied = work.start(lambda: self._copy(copier, new), name="objects").result()  # noqa: B023 - done before the next round
+            self.copied_before = self.copied_before.plus(copied)
+            runs = [PastRun(copied.objects, copied.size_bytes, copied.seconds, dump_seconds=0.0, database_bytes=0)]
+            lacking = sum(asdict(plans.count_missing(self.tables)).values())
             plans.forget_all_missing(self.tables)  # what is missing is decided after the freeze
 
     def _name(self, frozen_at: datetime) -> SnapshotId:

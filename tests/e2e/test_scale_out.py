@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from support.fixture_types import Ran
-from support.parsec_shape import delete_objects
-from support.raid import on_raid
+from support.parsec_shape import delete_objects, put_objects
+from support.raid import Raid, on_raid
 from support.world import World, error_of, same
 
 
@@ -57,6 +57,19 @@ def test_workers_reach_a_raid_and_a_repository_in_an_object_store_with_keys_that
     assert str(source.bucket.secret_access_key) not in ran.stdout + ran.stderr
 
 
+@pytest.mark.parametrize("postgres_server", [18], indirect=True)
+def test_workers_encrypt_objects_and_read_encrypted_ones(world: World) -> None:
+    source, target, secret = world.deployment(blocks=60, size=(1, 900)), world.nowhere(), world.tmp_path / "key.txt"
+    recipient = world.lockstep("key", "generate", "--output", secret, "--json").json["recipient"]
+    ran = world.backup(source, "--recipient", recipient, "--encrypt-objects", "--workers", "2")
+    assert (ran.returncode, ran.json["objects"]["new"], ran.json["workers"]["count"]) == (0, 60, 2), ran
+    stored = [path.read_bytes() for path in world.repo_path.rglob("*") if path.is_file() and path.parts[-3] in {"objects", "odd"}]
+    assert not set(stored) & set(source.filled.objects.values())
+    assert "--identity" in error_of(world.restore(target, "--workers", "2"), status=2)
+    assert world.restore(target, "--workers", "2", "--identity", secret).returncode == 0
+    same(source, target)
+
+
 def test_what_is_missing_is_missing_for_workers_too_and_fail_fast_ends_them(world: World) -> None:
     source = world.deployment(blocks=50)
     delete_objects(source.bucket, source.filled.keys[:2])
@@ -65,6 +78,39 @@ def test_what_is_missing_is_missing_for_workers_too_and_fail_fast_ends_them(worl
     ran = world.backup(source, "--workers", "2")
     assert (ran.returncode, ran.json["objects"]["missing"], ran.json["complete"]) == (3, 2, False)
     assert sorted(ran.json["missing_sample"]) == sorted(source.filled.keys[:2])
+
+
+@pytest.mark.parametrize("postgres_server", [18], indirect=True)
+def test_workers_bring_back_what_one_process_brings_back(world: World) -> None:
+    source, target, again = world.deployment(blocks=300), world.nowhere(), world.nowhere()
+    assert world.backup(source).returncode == 0
+    lost, damaged, there = source.filled.keys[:3]
+    (world.repo_path / "objects" / "main" / lost).unlink()
+    (world.repo_path / "objects" / "main" / damaged).write_bytes(b"x" * len(source.filled.objects[damaged]))
+    put_objects(target.bucket, [(there, source.filled.objects[there])])
+    put_objects(again.bucket, [(there, source.filled.objects[there])])
+    ran, alone = world.restore(target, "--workers", "2"), world.restore(again)
+    assert (ran.returncode, ran.json["consistent"]) == (3, False)
+    for name in ("uploaded", "uploaded_bytes", "already_there", "different", "missing", "missing_sample"):
+        assert ran.json["objects"][name] == alone.json["objects"][name], name
+    assert (ran.json["objects"]["uploaded"], ran.json["objects"]["already_there"], ran.json["objects"]["missing"]) == (297, 1, 2)
+    assert 0 <= ran.json["requests"]["put"] - alone.json["requests"]["put"] <= 1  # each process asks once what it can rely on
+    assert ran.stderr.count("the repository's object") == 2
+    assert target.objects() == again.objects()
+    resumed = world.restore(target, "--workers", "2", "--only", "objects")
+    assert (resumed.json["objects"]["uploaded"], resumed.json["objects"]["already_there"]) == (0, 298)
+
+
+@pytest.mark.parametrize("postgres_server", [18], indirect=True)
+def test_workers_bring_objects_back_to_a_raid_with_the_keys_of_its_env_file(world: World) -> None:
+    source = world.deployment(blocks=60, size=(1, 900))
+    assert world.backup(source).returncode == 0
+    target, raid = world.nowhere(), Raid("raid5", tuple(world.new_bucket() for _ in range(3)))
+    options = ["--repo", world.repo, *raid.options(target.database, world.tmp_path), "--json", "--workers", "2"]
+    ran = world.lockstep("restore", "latest", *options)
+    assert ran.returncode == 0, ran
+    assert (ran.json["objects"]["uploaded"], ran.json["consistent"]) == (60, True)
+    assert raid.held() == raid.layout(source.filled.objects)
 
 
 def test_a_bad_number_of_workers_is_refused_before_anything_is_written(world: World) -> None:

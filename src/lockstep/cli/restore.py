@@ -11,8 +11,9 @@ import typer
 from lockstep.cli.composition import Session
 from lockstep.cli.exit_codes import ExitStatus
 from lockstep.cli.questions import asks_first, go_ahead
+from lockstep.cli.scaling import scale_out
 from lockstep.cli.screen import Result
-from lockstep.cli.transfer_options import Concurrency, SnapshotName, TempDir, transfer_limits
+from lockstep.cli.transfer_options import Concurrency, Dask, SnapshotName, TempDir, Workers, transfer_limits
 from lockstep.cli.wiring import open_repository_store, open_stores
 from lockstep.config.deployment import DeploymentSettings
 from lockstep.config.repository import RepositorySettings
@@ -83,6 +84,8 @@ def run_restore(
     list_missing: ListMissing = None,
     concurrency: Concurrency = None,
     temp_dir: TempDir = None,
+    workers: Workers = None,
+    dask: Dask = None,
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> Result:
@@ -96,6 +99,7 @@ def run_restore(
         objects=ObjectsOptions(prefix, overwrite, verify, create_bucket, list_missing, transfer_limits(concurrency)),
         database=DatabaseOptions(replace, disconnect, in_place, no_owner, jobs, maintenance_db),
         temporary=temp_dir,
+        scale=scale_out(deployment, repository, workers=workers, dask=dask, temporary=temp_dir, strict=True),
     )
     place = open_repository_store(repository)
     manifest = find_snapshot(

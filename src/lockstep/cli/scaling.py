@@ -1,4 +1,4 @@
-"""From the options of scaling out to who copies."""
+"""From the options of scaling out to who moves objects."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from pathlib import Path
 
 from lockstep.cli.worker import COMMAND
 from lockstep.config.deployment import DeploymentSettings
+from lockstep.config.places import expanded
 from lockstep.config.repository import RepositorySettings
-from lockstep.encryption.keyring import Keyring
+from lockstep.encryption.keyring import NO_KEYS, Keyring
 from lockstep.errors import ConfigurationError
 from lockstep.model.workers import Places, secret_variables, without_secrets
 from lockstep.operations.scale_out import ScaleOut
@@ -16,14 +17,16 @@ from lockstep.operations.scale_out import ScaleOut
 def scale_out(
     deployment: DeploymentSettings,
     repository: RepositorySettings,
-    keyring: Keyring,
+    keyring: Keyring = NO_KEYS,
     *,
     workers: int | None,
     dask: str | None,
     temporary: Path | None,
+    strict: bool = False,
 ) -> ScaleOut | None:
-    """Who copies; None when this process does. The secrets of the stores go into the environment of this machine's workers alone.
+    """Who moves objects; None when this process does. The secrets of the stores go into the environment of this machine's workers alone.
 
+    `keyring` has the recipients of what is written, `strict` is for what is restored into.
     Raises ConfigurationError when two kinds of workers are asked for.
     """
     if workers is None and dask is None:
@@ -34,8 +37,11 @@ def scale_out(
         stores=tuple(without_secrets(store) for store in deployment.stores),
         repository=without_secrets(repository.address),
         raid=deployment.raid,
+        strict=strict,
         recipients=keyring.recipients,
         encrypt_objects=keyring.encrypt_objects,
+        identity_files=tuple(str(expanded(path).absolute()) for path in repository.identity.files),
+        identity_command=repository.identity.command,
     )
     if dask is not None:
         return ScaleOut(places, dask=dask)

@@ -30,7 +30,8 @@ TempDir = Annotated[
 Workers = Annotated[
     int | None,
     typer.Option(
-        "--workers", min=1, max=64, metavar="N", show_default=False, help="Copy in N processes on this machine. Default: in this one.",
+        "--workers", min=1, max=64, metavar="N", show_default=False,
+        help="Move objects with N processes on this machine. Default: with this one.",
     ),
 ]  # fmt: skip
 
@@ -38,8 +39,8 @@ Dask = Annotated[
     str | None,
     typer.Option(
         "--dask", metavar="ADDRESS", show_default=False,
-        help="Copy with the workers of the Dask cluster whose scheduler is there, such as tcp://host:8786. They take the keys of the "
-        "stores from their own environment.",
+        help="Move objects with the workers of the Dask cluster whose scheduler is there, such as tcp://host:8786. They take the keys of "
+        "the stores from their own environment.",
     ),
 ]  # fmt: skip
 

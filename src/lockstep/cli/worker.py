@@ -12,7 +12,7 @@ from typing import NoReturn
 from lockstep.cli.garbage import GARBAGE
 from lockstep.cli.redaction import Redactor, redacted_stderr
 from lockstep.config.secret_values import secrets_of_environment
-from lockstep.operations.shard_work import copy_shard
+from lockstep.operations.shard_work import do_shard
 from lockstep.workers.serving import serve
 
 COMMAND = (sys.executable, "-P", "-m", "lockstep.cli.worker")
@@ -25,7 +25,7 @@ def main() -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the starter winds its workers down, also where a signal reaches them all
     with redacted_stderr(Redactor(secrets_of_environment(os.environ))):
-        serve(Connection(int(sys.argv[1])), copy_shard)
+        serve(Connection(int(sys.argv[1])), do_shard)
     os._exit(0)
 
 

@@ -1,4 +1,4 @@
-"""What is said between the process that makes a snapshot and the workers that copy for it: plain values, and never a secret.
+"""What is said between the process of a run and the workers that move objects for it: plain values, and never a secret.
 
 A worker takes its secrets from its own environment: each store's from LOCKSTEP_STORE_<NAME>_ACCESS_KEY_ID, _SECRET_ACCESS_KEY and
 _SESSION_TOKEN, the repository's from LOCKSTEP_REPO_…; without them, from the standard chain of the service.
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from lockstep.errors import FaultKind
 from lockstep.model.addresses import StoreAddress
-from lockstep.model.inventory import InventoryEntry, MissingObject, Wanted
 from lockstep.model.raid import RaidMode
 
 REPOSITORY = ":repository"
@@ -25,32 +25,54 @@ _SECRETS = ("access_key_id", "secret_access_key", "session_token")
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a worker reads and writes. The addresses hold no secrets; `recipients` are public keys."""
+    """Where a worker reads and writes. The addresses hold no secrets.
+
+    `strict` is how a RAID is opened that is restored into. `recipients` are public keys; identities are named by where they are found.
+    """
 
     stores: tuple[StoreAddress, ...]
     repository: StoreAddress
     raid: RaidMode | None = None
+    strict: bool = False
     recipients: tuple[str, ...] = ()
     encrypt_objects: bool = False
+    identity_files: tuple[str, ...] = ()
+    identity_command: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """Objects of the stores are copied into the repository; `fail_fast` ends the run at the first that is missing."""
+
+    fail_fast: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Uploading:
+    """Objects of the repository are brought back into the stores; see `Uploader`."""
+
+    overwrite: bool
+    verify: bool
+    ask_each: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Objects that one worker is to copy, and how.
+    """Objects that one worker is to move, and how: a `Wanted` each to copy, an inventory's entry and what lies there already to upload.
 
-    `token` tells the holding of the repository's lock that the work is for, `version` the lockstep that asks. After `seconds` the worker
-    begins no further object: what is left goes back. `threads` objects are in flight (None: found out). A `far` worker makes what it copied
-    durable before it reports it, and ends early when the lock is not the token's any more: nobody else could make it. `temporary` is where
-    large objects may be spooled.
+    `proof` is what the worker must find in the repository: the token of the run's lock to copy, the repository's id to upload. `version` is
+    the lockstep that asks. After `seconds` the worker begins no further object: what is left goes back. `threads` objects are in flight
+    (None: found out). A `far` worker makes what it moved durable before it reports it, and stops copying when the lock is not the run's any
+    more: nobody else could see to it. `temporary` is where large objects may be spooled.
     """
 
     places: Places
-    token: str
+    work: Copying | Uploading
+    proof: str
     version: str
-    objects: tuple[Wanted, ...]
+    objects: tuple[Any, ...]
     seconds: float
     threads: int | None = None
-    fail_fast: bool = False
     far: bool = False
     temporary: str | None = None
 
@@ -84,14 +106,15 @@ class NodeTold:
 
 @dataclass(frozen=True, slots=True)
 class ShardReport:
-    """What became of a shard: what was copied, what could not be had, what is left, and what it cost.
+    """What became of a shard: of each object that was moved or could not be, what is left, and what it cost.
 
-    `told` is by the name of the store. `process` tells workers apart; `peak_rss` is the most memory, in bytes, that it held so far.
+    `told` is by the name of the store, `notes` are warnings. `process` tells workers apart; `peak_rss` is the most memory, in bytes, that
+    it held so far.
     """
 
-    copied: tuple[InventoryEntry, ...] = ()
-    missing: tuple[MissingObject, ...] = ()
-    left: tuple[Wanted, ...] = ()
+    outcomes: tuple[Any, ...] = ()
+    left: tuple[Any, ...] = ()
+    notes: tuple[str, ...] = ()
     told: Mapping[str, StoreTold] = field(default_factory=dict)
     nodes: tuple[NodeTold, ...] = ()
     error: CarriedError | None = None

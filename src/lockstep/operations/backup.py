@@ -25,7 +25,7 @@ from lockstep.operations.dumping import Dumped, save_dump
 from lockstep.operations.missing import ask_again, group_missing
 from lockstep.operations.preconditions import look_at, refuse_plain, refuse_unreadable, refuse_unsigned
 from lockstep.operations.recording import count_objects, save_missing, save_references
-from lockstep.operations.scale_out import ScaledCopying, scaled_crew
+from lockstep.operations.scale_out import ScaledWork, scaled_crew
 from lockstep.operations.telling import faults_of, telling
 from lockstep.operations.together import Together
 from lockstep.operations.work import work_directory
@@ -89,9 +89,8 @@ def backup(
         with writer_lock(repository_store, "backup", listener=listener) as lock, closing(Tables(work)) as tables:
             scaled = None
             if crew is not None and options.scale is not None:
-                scaled = ScaledCopying(
-                    crew, options.scale, deployment, repository_store, stop=stop, limits=options.limits, fail_fast=options.fail_fast
-                )
+                places = deployment.stores, repository_store
+                scaled = ScaledWork(crew, options.scale, *places, limits=options.limits, stop=stop, listener=listener)
             run = _Run(deployment, repository, database, facts, programs, bound, lock, options, tables, listener, stop, scaled)
             return run.make_snapshot(started)
 
@@ -111,7 +110,7 @@ class _Run:
     tables: Tables
     listener: Listener
     stop: Stop
-    scaled: ScaledCopying | None
+    scaled: ScaledWork | None
     history: History = field(init=False)
     segments: list[Path] = field(init=False)
     copier: Copier | None = None
@@ -229,7 +228,7 @@ class _Run:
         if self.scaled is None or not new.objects:
             copied = copier.copy(wanted)
         else:
-            copied = copier.record(self.scaled.copy(wanted, objects=new.objects))
+            copied = copier.record(self.scaled.copy(wanted, objects=new.objects, fail_fast=self.options.fail_fast))
         self.listener(StageEnded(STAGE))
         return replace(copied, seconds=time.monotonic() - started)
 

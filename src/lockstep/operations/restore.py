@@ -19,6 +19,7 @@ from lockstep.objects.transfer import Stop
 from lockstep.operations.counting import as_requests, sum_of
 from lockstep.operations.restore_database import DatabaseOptions, DatabaseRestore
 from lockstep.operations.restore_objects import ObjectsOptions, ObjectsRestore
+from lockstep.operations.scale_out import ScaledWork, ScaleOut, scaled_crew
 from lockstep.operations.telling import faults_of, telling
 from lockstep.operations.work import work_directory
 from lockstep.progress import SILENT, Listener
@@ -41,12 +42,13 @@ class RestoreTarget:
 
 @dataclass(frozen=True, slots=True)
 class RestoreOptions:
-    """What the operator can choose. `only` is one side, None both."""
+    """What the operator can choose. `only` is one side, None both; `scale` says who uploads when this process does not."""
 
     only: Side | None = None
     objects: ObjectsOptions = field(default_factory=ObjectsOptions)
     database: DatabaseOptions = field(default_factory=DatabaseOptions)
     temporary: Path | None = None
+    scale: ScaleOut | None = None
 
     @property
     def with_objects(self) -> bool:
@@ -75,15 +77,21 @@ def restore(
     """
     started = time.monotonic()
     options, stop = options or RestoreOptions(), stop or threading.Event()
+    scale = options.scale if options.with_objects else None
     with (
+        scaled_crew(scale, listener) as crew,
         _prepared(repository_store, manifest, target, options, listener, stop) as work,
         reading(repository_store, "restore", listener=listener),
     ):
+        scaled = None
+        if crew is not None and scale is not None:
+            limits = options.objects.limits
+            scaled = ScaledWork(crew, scale, target.stores, repository_store, limits=limits, stop=stop, listener=listener)
         found = work.objects.prepare() if work.objects else None
         if work.database:
             work.database.prepare()
         step("restore.prepared")
-        objects = work.objects.run(found) if work.objects and found else None  # first, while nobody sees the database
+        objects = work.objects.run(found, scaled) if work.objects and found else None  # first, while nobody sees the database
         step("restore.uploaded")
         database = work.database.run() if work.database else None  # from its last step on, the restored deployment is visible
         step("restore.visible")

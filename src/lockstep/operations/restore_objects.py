@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lockstep.errors import BucketNotFound, ConfigurationError
 from lockstep.model.results import RestoredObjects
+from lockstep.model.workers import Uploading
 from lockstep.objects.raid import RaidStore
 from lockstep.objects.retry import noting, retrying
 from lockstep.objects.store import ObjectStore
@@ -16,6 +17,7 @@ from lockstep.objects.transfer import Stop, TransferLimits
 from lockstep.operations.browse import load_references
 from lockstep.operations.pool_reader import refuse_unreadable_objects
 from lockstep.operations.preconditions import look_at
+from lockstep.operations.scale_out import ScaledWork
 from lockstep.operations.uploading import STAGE, Uploader
 from lockstep.progress import Listener, StageEnded, StageStarted
 from lockstep.repository.manifest import Manifest
@@ -78,7 +80,7 @@ class ObjectsRestore:
         refuse_unreadable_objects(self.repository, self.tables, "restorable")
         return found
 
-    def run(self, found: restores.Restorable) -> RestoredObjects:
+    def run(self, found: restores.Restorable, scaled: ScaledWork | None = None) -> RestoredObjects:
         """Upload what is not there, and prove it. What cannot come back is in the table `unrestorable` afterwards."""
         started = time.monotonic()
         for store in self.stores.values():
@@ -91,7 +93,12 @@ class ObjectsRestore:
         self.listener(StageStarted(STAGE, total=found.objects, unit="objects"))
         uploader = Uploader(self.stores, self.repository, self.tables, self.options.limits, self.stop, self.listener)
         uploader = replace(uploader, overwrite=self.options.overwrite, verify=self.options.verify, ask_each=ask_each)
-        uploaded = uploader.upload(restores.restorable(self.tables))
+        if scaled is None:
+            uploaded = uploader.upload(restores.restorable(self.tables))
+        else:
+            work = Uploading(self.options.overwrite, self.options.verify, ask_each)
+            items = restores.restorable(self.tables)
+            uploaded = uploader.record(scaled.upload(items, objects=found.objects, repository_id=self.repository.id, work=work))
         for store in self.stores.values():
             store.flush()
         self.listener(StageEnded(STAGE))

@@ -13,7 +13,7 @@ from lockstep.objects.memory import MemoryStore
 from lockstep.objects.retry import Backoff, RetryPolicy
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, TransferLimits
-from lockstep.operations import fetching, uploading
+from lockstep.operations import fetching, sending
 from lockstep.operations.copying import Copier
 from lockstep.progress import SILENT
 from lockstep.repository.journal import Journal
@@ -32,7 +32,7 @@ MakeCopier = Callable[..., Copier]
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three attempts, at once: the pauses between them are the business of retry's own tests."""
     at_once = RetryPolicy(unreachable=Backoff(3, 0, 1, 0), busy=Backoff(3, 0, 1, 0))
-    for module in (fetching, uploading):
+    for module in (fetching, sending):
         monkeypatch.setattr(module, "PATIENT", at_once)
 
 

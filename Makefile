@@ -34,7 +34,7 @@ test-all: $(VENV)/.dev ## Every test: also each fault, each version into each, e
 	@$(BIN)/python -m pytest -q --numprocesses=$(WORKERS) $(ARGS)
 
 test-faults: $(VENV)/.dev ## Kill it at every step and at KILLS random moments, starve it, lie to it; an hour (KILLS=200)
-	@LOCKSTEP_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest -q --numprocesses=$(WORKERS) --junitxml=build/faults.xml $(ARGS) tests/faults
+	@LOCKSTEP_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest -q --numprocesses=$(WORKERS) -o junit_family=xunit1 --junitxml=build/faults.xml $(ARGS) tests/faults
 
 fuzz: $(VENV)/.dev ## Give the readers of env files and manifests changed bytes, a minute each (ARGS="--seconds 600")
 	@for each in $(wildcard tests/fuzz/fuzz_*.py); do $(BIN)/python $$each --runs 1000000000 --seconds 60 $(ARGS) || exit 1; done

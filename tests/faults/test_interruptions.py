@@ -94,7 +94,7 @@ def test_a_killed_backup_is_resumed_where_it_was(world: World, moment: str) -> N
     same(source, target)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("options", [(), ("--jobs", "2")], ids=["custom", "directory"])
 def test_a_signal_stops_a_backup_soon_and_leaves_it_tidy(world: World, number: signal.Signals, options: tuple[str, ...]) -> None:
     source = world.deployment(blocks=300)
@@ -264,7 +264,7 @@ def test_a_restore_that_is_killed_leaves_the_target_as_it_was(world: World) -> N
     assert left == {ran.json["database"]["replaced"]}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_a_restore_soon_and_leaves_the_target_as_it_was(world: World, number: signal.Signals) -> None:
     source, target = world.deployment(blocks=20), world.nowhere()
     source.execute("CREATE FUNCTION slow() RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN 1; END $$")

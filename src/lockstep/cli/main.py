@@ -85,6 +85,11 @@ COMMANDS: Sequence[CommandPlace] = (
         "lockstep.cli.prune:run_prune",
         "Remove the snapshots that a retention policy does not keep, then the objects that no kept snapshot references.",
     ),
+    CommandPlace(
+        "unlock",
+        "lockstep.cli.unlock:run_unlock",
+        "Show whose locks there are in a repository, and remove those of holders that are dead.",
+    ),
     CommandPlace("key", "lockstep.cli.key:run_key", "Make a pair of keys: the secret one goes into a file, the public one is printed."),
     CommandPlace("demo", "lockstep.cli.demo:run_demo", "Show the whole story on this machine, with a real PostgreSQL and S3 store."),
 )

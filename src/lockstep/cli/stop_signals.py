@@ -1,4 +1,4 @@
-"""Makes SIGTERM stop a run as Ctrl-C does, and remembers which of the two it was."""
+"""Makes SIGTERM, and SIGHUP of a terminal that is closed, stop a run as Ctrl-C does, and remembers which it was."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(slots=True)
@@ -27,9 +27,9 @@ class StopSignals:
 
 @contextmanager
 def stop_signals() -> Iterator[StopSignals]:
-    """Turn SIGINT and SIGTERM into KeyboardInterrupt in the main thread; the handlers are put back afterwards.
+    """Turn SIGINT, SIGTERM and SIGHUP into KeyboardInterrupt in the main thread; the handlers are put back afterwards.
 
-    A signal that whoever started lockstep has set to be ignored stays ignored.
+    A signal that whoever started lockstep has set to be ignored (`nohup`) stays ignored.
     """
     signals = StopSignals()
     if threading.current_thread() is not threading.main_thread():

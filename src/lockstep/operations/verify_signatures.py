@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lockstep.encryption.signatures import read_verify_key
 from lockstep.errors import ConfigurationError
 from lockstep.model.findings import Finding, FindingKind
 from lockstep.model.snapshots import SnapshotId
@@ -40,6 +39,8 @@ def read_signature_of(store: ObjectStore, manifest: Manifest, data: bytes) -> Si
     keys, path = keyring_of(store).verify_keys, layout.manifest_path(SnapshotId(manifest.snapshot))
     if not keys and manifest.signed_by is None:
         return NOT_ASKED
+    from lockstep.encryption.signatures import read_verify_key  # not for those who have no signatures
+
     beside = layout.signature_path(path)
     if retrying(lambda: read_signature(store, path)) is None:
         if manifest.signed_by is not None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from lockstep.encryption.signatures import VerifyKey
 from lockstep.errors import ObjectNotFound, RepositoryInvalid, SignatureInvalid
 from lockstep.model.snapshots import SnapshotId
 from lockstep.objects.known import read_known
@@ -19,6 +19,9 @@ from lockstep.repository.bridges import Bridges, bridges_from_bytes, bridges_pat
 from lockstep.repository.keyed_store import KeyedStore, keyring_of
 from lockstep.repository.manifest import Manifest
 from lockstep.repository.manifests import read_manifest
+
+if TYPE_CHECKING:
+    from lockstep.encryption.signatures import VerifyKey
 
 LARGEST_SIGNATURE = 4096
 """In bytes: a signature has 89, and what is much larger is none and must not be held in memory."""

@@ -20,11 +20,11 @@ from lockstep.operations.work import work_directory
 from lockstep.progress import SILENT
 from lockstep.repository.draft import Draft, reclaim
 from lockstep.repository.history import inventory_files, read_history
-from lockstep.repository.journal import Journal
+from lockstep.repository.journal import open_journal
 from lockstep.repository.locks import writer_lock
 from lockstep.repository.manifest import DatabaseRecord, DumpRecord, Manifest, ObjectCounts, ProfileRecord
 from lockstep.repository.repository import open_or_create, open_repository
-from lockstep.tables import inventory, plans, references
+from lockstep.tables import plans, references
 from lockstep.tables.engine import TableLimits, Tables
 
 DATABASE = DatabaseRecord(
@@ -64,10 +64,10 @@ class Keeper:
             tables = Tables(work, limits=TableLimits(threads=1))
             try:
                 snapshot = new_snapshot_id(at, newest=history.newest_name, randomness=len(objects))
-                inventory.create(tables, inventory_files(repository, history, work, listener=SILENT), run=snapshot)
+                files = inventory_files(repository, history, work, listener=SILENT)
+                journal = open_journal(repository, history, files, tables, snapshot, listener=SILENT)
                 named = references.load(tables, _rows({**objects, **(lost or {})}), columns=("key", "size", "sha256"))
                 plans.plan_new(tables, compare_etags=False)
-                journal = Journal(self.store, tables, snapshot)
                 copier = Copier({"main": self.living}, repository, tables, journal, TransferLimits(threads=2), threading.Event(), SILENT)
                 copied = copier.copy(plans.wanted(tables))
                 if stop:
@@ -103,7 +103,7 @@ class Keeper:
                         stores={"main": self.living.url},
                         objects=counts,
                         files=tuple(draft.files),
-                        inventory=(*history.leftovers, *(repository.describe(path) for path in segments)),
+                        inventory=tuple(repository.describe(path) for path in segments),
                     )
                     draft.commit(manifest, replaced=replaced)
                 return snapshot

@@ -37,12 +37,12 @@ from lockstep.postgres.programs import Programs, find_programs
 from lockstep.progress import SILENT, Listener, Note, StageEnded, StageStarted
 from lockstep.repository.draft import Draft, reclaim
 from lockstep.repository.history import History, inventory_files, read_history
-from lockstep.repository.journal import Journal
+from lockstep.repository.journal import Journal, open_journal
 from lockstep.repository.locks import WriterLock, writer_lock
 from lockstep.repository.manifest import DatabaseRecord, Manifest, ObjectCounts, ProfileRecord
 from lockstep.repository.repository import Repository, open_or_create
 from lockstep.steps import step
-from lockstep.tables import inventory, plans, references
+from lockstep.tables import plans, references
 from lockstep.tables.engine import Tables
 from lockstep.version import __version__
 
@@ -112,7 +112,7 @@ class _Run:
     stop: Stop
     scaled: ScaledWork | None
     history: History = field(init=False)
-    segments: list[Path] = field(init=False)
+    segments: dict[str, Path] = field(init=False)
     copier: Copier | None = None
     copied_before: Copied = field(default_factory=Copied)
 
@@ -187,8 +187,7 @@ class _Run:
     def _copier(self, run: SnapshotId) -> Copier:
         """What copies in this run; made when the first frozen moment has given the run its name."""
         if self.copier is None:
-            inventory.create(self.tables, self.segments, run=run)
-            journal = Journal(self.repository.store, self.tables, run)
+            journal = open_journal(self.repository, self.history, self.segments, self.tables, run, listener=self.listener)
             options, stores = self.options, self.deployment.stores
             self.copier = Copier(stores, self.repository, self.tables, journal, options.limits, self.stop, self.listener, options.fail_fast)
         return self.copier
@@ -266,7 +265,7 @@ class _Run:
         if not manifest.complete:
             save_missing(draft, self.history, self.tables, listener=self.listener)
         segments, replaced = journal.close()
-        named = (*self.history.leftovers, *(self.repository.describe(path) for path in segments))
+        named = tuple(self.repository.describe(path) for path in segments)
         draft.commit(manifest.model_copy(update={"files": tuple(draft.files), "inventory": named}), replaced=replaced)
 
     def _result(self, manifest: Manifest, objects: BackupObjects, started: float) -> BackupResult:

@@ -32,11 +32,11 @@ from lockstep.postgres.given_dump import GivenDump, read_given_dump
 from lockstep.progress import SILENT, Listener, Note, StageEnded, StageStarted
 from lockstep.repository.draft import Draft, reclaim
 from lockstep.repository.history import History, inventory_files, read_history
-from lockstep.repository.journal import Journal
+from lockstep.repository.journal import Journal, open_journal
 from lockstep.repository.locks import WriterLock, writer_lock
 from lockstep.repository.manifest import DatabaseRecord, DumpRecord, ImportRecord, Manifest, ObjectCounts, ProfileRecord
 from lockstep.repository.repository import Repository, open_or_create
-from lockstep.tables import imports, inventory, plans, references, samples
+from lockstep.tables import imports, plans, references, samples
 from lockstep.tables.engine import Tables
 from lockstep.version import __version__
 
@@ -184,9 +184,8 @@ class _Run:
                 hint=f"Add --objects {unknown[0]}=DIR; the names of the others follow from the references too.",
             )
 
-    def _copier(self, run: SnapshotId, segments: list[Path]) -> Copier:
-        inventory.create(self.tables, segments, run=run)
-        journal = Journal(self.repository.store, self.tables, run)
+    def _copier(self, run: SnapshotId, segments: dict[str, Path]) -> Copier:
+        journal = open_journal(self.repository, self.history, segments, self.tables, run, listener=self.listener)
         return Copier(self.deployment.stores, self.repository, self.tables, journal, self.options.limits, self.stop, self.listener)
 
     def _copy(self, copier: Copier, new: plans.NewObjects) -> Copied:
@@ -216,7 +215,7 @@ class _Run:
         if not manifest.complete:
             save_missing(draft, self.history, self.tables, listener=self.listener)
         segments, replaced = journal.close()
-        named = (*self.history.leftovers, *(self.repository.describe(path) for path in segments))
+        named = tuple(self.repository.describe(path) for path in segments)
         draft.commit(manifest.model_copy(update={"files": tuple(draft.files), "inventory": named}), replaced=replaced)
 
     def _unreferenced(self) -> int:

@@ -92,12 +92,12 @@ def readable_segments(repository: Repository, work: Path) -> list[Path]:
     return found
 
 
-def inventory_files(repository: Repository, history: History, work: Path, *, listener: Listener) -> list[Path]:
-    """Local copies of all segments; a damaged one is left out with a warning, and its objects are copied again."""
-    found = []
+def inventory_files(repository: Repository, history: History, work: Path, *, listener: Listener) -> dict[str, Path]:
+    """Local copies of all segments by path; a damaged one is left out with a warning, and its objects are copied again."""
+    found = {}
     for entry in (*history.segments, *history.leftovers):
         try:
-            found.append(repository.local_copy(entry, work))
+            found[entry.path] = repository.local_copy(entry, work)
         except RepositoryInvalid as error:
             listener(Note(f"{error.message}; the objects that it recorded are copied again", level="warning"))
     return found

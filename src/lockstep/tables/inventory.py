@@ -23,6 +23,8 @@ PARQUET = "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)"
 rows, does not fit into its memory limit with the checksums and keys of an inventory; of this size a million entries are written, sorted
 and joined in 72 MB, and the file is as small."""
 
+_GATHERS = "gathers"
+
 _FROM_LISTS = """
     SELECT unnest($1::VARCHAR[]) AS store, unnest($2::VARCHAR[]) AS key, unnest($3::BIGINT[]) AS size, unnest($4::VARCHAR[]) AS sha256,
            unnest($5::VARCHAR[]) AS etag, unnest($6::VARCHAR[]) AS attributes, unnest($7::VARCHAR[]) AS location,
@@ -62,18 +64,36 @@ def add_entries(tables: Tables, entries: Sequence[InventoryEntry]) -> None:
         tables.run(f"INSERT INTO journal {_FROM_LISTS}", [list(column) for column in columns])
 
 
-def save_segment(tables: Tables, path: Path, *, snapshot: str, after: int = 0) -> None:
-    """Write the rows of `journal` behind the first `after` as one segment, sorted by store and key."""
+def save_segment(
+    tables: Tables, path: Path, *, snapshot: str, after: int = 0, leftovers: Sequence[Path] = (), gathers: Iterable[str] = ()
+) -> None:
+    """Write the rows of `journal` behind the first `after`, and those of `leftovers`, as one segment, sorted by store and key.
+
+    `gathers` are the paths of segments whose rows are all in it; it says so itself (`gathered_names`).
+    """
     quoted = str(path).replace("'", "''")
+    others = f"UNION ALL SELECT {COLUMNS} FROM {segments_as_rows(leftovers)}" if leftovers else ""  # noqa: S608 - our own file names
+    told = ",".join(gathers)
+    options = PARQUET.removesuffix(")") + f", KV_METADATA {{{_GATHERS}: '{told}'}})" if told else PARQUET
     tables.run(
         f"""
         COPY (
-            SELECT *, '{snapshot}' AS snapshot FROM journal
-            WHERE rowid >= {after} AND rowid NOT IN (SELECT row FROM superseded) ORDER BY store, key
+            SELECT * FROM (
+                SELECT *, '{snapshot}' AS snapshot FROM journal WHERE rowid >= {after} AND rowid NOT IN (SELECT row FROM superseded)
+                {others}
+            ) ORDER BY store, key
         )
-        TO '{quoted}' {PARQUET}
-        """  # noqa: S608 - a snapshot's id and our own file name
+        TO '{quoted}' {options}
+        """  # noqa: S608 - a snapshot's id and our own file names
     )
+
+
+def gathered_names(tables: Tables, segments: Sequence[Path]) -> set[str]:
+    """The paths of the segments whose rows are in one of these; a kill may have left them."""
+    found = tables.rows(
+        "SELECT decode(value) FROM parquet_kv_metadata($1) WHERE decode(key) = $2", [[str(path) for path in segments], _GATHERS]
+    )
+    return {name for (told,) in found for name in told.split(",")}
 
 
 def find_superseded(tables: Tables) -> int:

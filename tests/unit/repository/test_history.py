@@ -118,7 +118,7 @@ def test_a_damaged_segment_is_told_and_left_out(repository: Repository, make_man
     heard: list[Event] = []
     (tmp_path / "work").mkdir()
     files = inventory_files(repository, read_history(repository, listener=SILENT), tmp_path / "work", listener=heard.append)
-    assert [path.name for path in files] == [f"inventory-{SECOND}-0.parquet"]
+    assert list(files) == [f"inventory/{SECOND}-0.parquet"]
     assert len(warnings(heard)) == 1
 
 

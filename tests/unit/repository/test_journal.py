@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,12 +10,15 @@ from lockstep.errors import StoreUnreachable
 from lockstep.model.inventory import InventoryEntry
 from lockstep.model.snapshots import SnapshotId
 from lockstep.objects.store import ObjectStore
-from lockstep.repository.journal import EVERY_SECONDS, Journal
+from lockstep.progress import SILENT, Event
+from lockstep.repository.history import inventory_files, read_history
+from lockstep.repository.journal import EVERY_SECONDS, Journal, open_journal
 from lockstep.repository.repository import Repository
 from lockstep.tables import inventory
-from lockstep.tables.engine import Tables
+from lockstep.tables.engine import TableLimits, Tables
 
 RUN = SnapshotId("20261122T124000Z-1a2b3c4d")
+LATER = SnapshotId("20261123T124000Z-1a2b3c4d")
 
 
 class Clock:
@@ -144,3 +148,36 @@ def test_of_what_was_copied_twice_in_a_run_the_last_one_counts(journal: Journal,
     copy = repository.local_copy(repository.describe(path), tables.directory)
     rows = tables.rows("SELECT key, sha256 FROM read_parquet($1) ORDER BY key", [str(copy)])
     assert list(rows) == [("a", again.sha256), ("b", entry("b").sha256)]
+
+
+def test_what_a_run_gathered_before_it_was_killed_counts_once(
+    journal: Journal, repository: Repository, clock: Clock, tmp_path: Path
+) -> None:
+    for key in ("a", "b"):
+        clock.now += EVERY_SECONDS + 1
+        journal.add([entry(key)])
+        clock.now += EVERY_SECONDS + 1
+        journal.add([])
+    [gathered], small = journal.close()
+    assert len(small) == 2
+    (tmp_path / "next").mkdir()
+    history = read_history(repository, listener=SILENT)
+    files = inventory_files(repository, history, tmp_path / "next", listener=SILENT)
+    assert files.keys() == {gathered, *small}
+    following = Tables(tmp_path / "next" / "tables", limits=TableLimits(threads=1))
+    resumed = open_journal(repository, history, files, following, LATER, listener=SILENT)
+    assert following.row("SELECT count(*) FROM inventory") == (2,)
+    resumed.add([entry("c")])
+    [path], replaced = resumed.close()
+    assert sorted(replaced) == sorted([f"inventory/{LATER}-0.parquet", gathered, *small])
+    assert keys(repository, following, path) == ["a", "b", "c"]
+    following.close()
+
+
+def test_a_leftover_that_cannot_be_read_is_told_and_deleted_at_the_end(repository: Repository, tables: Tables, tmp_path: Path) -> None:
+    repository.store.write(f"inventory/{RUN}-0.parquet", b"damaged")
+    history, heard = read_history(repository, listener=SILENT), list[Event]()
+    files = inventory_files(repository, history, tmp_path, listener=SILENT)
+    resumed = open_journal(repository, history, files, tables, LATER, listener=heard.append)
+    assert len(heard) == 1
+    assert resumed.close() == ([], [f"inventory/{RUN}-0.parquet"])

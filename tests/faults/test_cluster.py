@@ -75,7 +75,9 @@ def test_a_cluster_copies_all_although_one_of_its_workers_is_killed(world: World
     assert "a worker has left the cluster" in stderr
     assert str(source.bucket.secret_access_key) not in cluster.log() + stderr
     assert world.run("verify", "--read-data", env={"LOCKSTEP_REPO_ENDPOINT_URL": world.s3.endpoint_url}).returncode == 0
-    assert world.restore(target).returncode == 0
+    restored = world.restore(target, "--dask", cluster.address)
+    assert restored.returncode == 0, restored
+    assert (restored.json["objects"]["uploaded"], restored.json["consistent"]) == (600, True)
     same(source, target)
 
 

@@ -95,3 +95,26 @@ def test_objects_that_kill_every_worker_end_the_run_with_a_reason(world: World) 
         assert json.loads(stdout)["error"]["kind"] == "workers_failed"
     assert world.snapshots() == []
     assert world.backup(source).returncode == 0
+
+
+def test_what_a_dead_worker_was_bringing_back_is_brought_back_by_another_one(world: World) -> None:
+    source, target = world.deployment(blocks=400, size=60), world.nowhere()
+    assert world.backup(source).returncode == 0
+    with S3Proxy(world.s3.endpoint_url) as proxy:
+
+        def answering(method: str, _path: str, ask: Callable[[], Answer]) -> Answer:
+            if method == "PUT":
+                time.sleep(0.1)
+            return ask()
+
+        proxy.answering = answering
+        slow = replace(target, bucket=replace(target.bucket, endpoint_url=proxy.endpoint_url))
+        with world.started("restore", "latest", *slow.options, "--json", "--workers", "2", "--concurrency", "16") as process:
+            wait_for(lambda: len(workers_of(process.pid)) == 2 and proxy.counts["PUT"] > 60)
+            os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+            stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    objects = json.loads(stdout)["objects"]
+    assert (objects["uploaded"] + objects["already_there"], objects["missing"]) == (400, 0)
+    assert "a worker died" in stderr
+    same(source, target)

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lockstep.deployment.deployment import BoundProfile, Deployment, bind_profile, reference_blocks
-from lockstep.errors import LockstepError
 from lockstep.model.cost import PastRun
 from lockstep.model.database import DatabaseFacts
 from lockstep.model.results import BackupDatabase, BackupObjects, BackupResult, MissingGroup
@@ -24,7 +23,7 @@ from lockstep.operations.counting import as_requests, peak_rss_bytes, told_degra
 from lockstep.operations.dumping import Dumped, save_dump
 from lockstep.operations.missing import ask_again, group_missing
 from lockstep.operations.preconditions import look_at, refuse_plain, refuse_unreadable, refuse_unsigned
-from lockstep.operations.recording import count_objects, save_missing, save_references
+from lockstep.operations.recording import check_stores, count_objects, prove, save_missing, save_references
 from lockstep.operations.scale_out import ScaledWork, scaled_crew
 from lockstep.operations.telling import faults_of, telling
 from lockstep.operations.together import Together
@@ -146,7 +145,7 @@ class _Run:
             step("backup.copied")
             recovered = ask_again(copier, self.deployment, self.bound, self.database)
             step("backup.asked_again")
-            self._prove()
+            prove(self.tables)
             total = self.copied_before.plus(copied).plus(recovered.late).plus(recovered.elsewhere)
             objects = count_objects(self.tables, named, total, recovered=recovered.elsewhere.objects)
             manifest = self._manifest(draft, dumped, objects, created=view.at, chain_length=chain_length, started=started)
@@ -195,15 +194,8 @@ class _Run:
     def _plan(self, view: FrozenView) -> tuple[references.ReferenceCounts, plans.NewObjects]:
         blocks = reference_blocks(self.deployment, self.bound, view)
         named = references.load(self.tables, blocks, columns=self.bound.columns, store=self.bound.store)
-        self._check_stores()
+        check_stores(self.tables, self.deployment.stores)
         return named, plans.plan_new(self.tables, compare_etags=self.bound.lists_the_bucket)
-
-    def _check_stores(self) -> None:
-        unknown = [row[0] for row in self.tables.rows("SELECT DISTINCT store FROM references_now") if row[0] not in self.deployment.stores]
-        if unknown:
-            raise LockstepError(
-                f"the references name the store '{unknown[0]}', which the deployment does not have", hint=f"Add --bucket {unknown[0]}=URL."
-            )
 
     def _dump(self, draft: Draft, view: FrozenView, still: HeldTables) -> Dumped:
         # In a session of its own on the same moment: the first one copies the references out meanwhile.
@@ -230,13 +222,6 @@ class _Run:
             copied = copier.record(self.scaled.copy(wanted, objects=new.objects, fail_fast=self.options.fail_fast))
         self.listener(StageEnded(STAGE))
         return replace(copied, seconds=time.monotonic() - started)
-
-    def _prove(self) -> None:
-        left = plans.unaccounted(self.tables)
-        if left:
-            raise LockstepError(
-                f"{left} referenced objects were neither copied nor found missing", hint="Report this: it is a fault of lockstep."
-            )
 
     def _manifest(
         self, draft: Draft, dumped: Dumped, objects: BackupObjects, *, created: datetime, chain_length: int, started: float

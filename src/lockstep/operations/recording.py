@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from lockstep.errors import RepositoryInvalid
+from lockstep.errors import LockstepError, RepositoryInvalid
 from lockstep.model.results import BackupObjects
+from lockstep.objects.store import ObjectStore
 from lockstep.operations.copying import Copied
 from lockstep.progress import Listener, Note
 from lockstep.repository.draft import Draft
@@ -37,6 +39,24 @@ def save_references(draft: Draft, history: History, tables: Tables, *, listener:
         references.save_full(tables, made)
     draft.save_file("references.parquet", made)
     return length
+
+
+def check_stores(tables: Tables, stores: Mapping[str, ObjectStore]) -> None:
+    """Raise LockstepError when the references name a store that the deployment does not have."""
+    unknown = [row[0] for row in tables.rows("SELECT DISTINCT store FROM references_now") if row[0] not in stores]
+    if unknown:
+        raise LockstepError(
+            f"the references name the store '{unknown[0]}', which the deployment does not have", hint=f"Add --bucket {unknown[0]}=URL."
+        )
+
+
+def prove(tables: Tables) -> None:
+    """Raise LockstepError unless everything that was wanted was copied or found missing: the last look before a manifest is written."""
+    left = plans.unaccounted(tables)
+    if left:
+        raise LockstepError(
+            f"{left} referenced objects were neither copied nor found missing", hint="Report this: it is a fault of lockstep."
+        )
 
 
 def count_objects(tables: Tables, named: references.ReferenceCounts, copied: Copied, *, recovered: int) -> BackupObjects:

@@ -158,6 +158,10 @@ def test_the_row_of_signatures_is_begun_and_left_only_when_that_is_meant(world: 
     before = world.files()
     assert "--allow-unsigned" in error_of(world.backup(source), status=2, kind="configuration")
     assert "--allow-unsigned" in error_of(world.backup(source, "--dry-run"), status=2, kind="configuration")
+    for given, right in (((), False), (signer.sign, True)):
+        checked = world.run("check", *source.options, "--json", *given)
+        [keys] = [each for each in checked.json["checks"] if each["name"] == "keys"]
+        assert (keys["ok"], checked.returncode) == (right, 0 if right else 1), checked
     assert "no key" in error_of(world.backup(source, "--sign-with", str(world.tmp_path / "nowhere")), status=2)
     assert world.files() == before
     assert world.backup(source, "--allow-unsigned").returncode == 0

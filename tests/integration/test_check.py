@@ -35,8 +35,8 @@ PASSWORD = "correct-horse-battery"
 OLDER = [major for major in available_servers() if major < 18]
 ALL_CHECKS = [
     "database", "privileges", "row-level security", "client programs", "archive", "frozen view", "bucket", "profile", "objects", "listing",
-    "versioning", "lifecycle", "bucket clock", "repository", "repository writable", "repository lock", "room", "temporary directory",
-    "database clock", "restore",
+    "versioning", "lifecycle", "bucket clock", "repository", "repository writable", "keys", "repository lock", "room",
+    "temporary directory", "database clock", "restore",
 ]  # fmt: skip
 
 

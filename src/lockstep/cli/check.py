@@ -12,6 +12,7 @@ from lockstep.cli.screen import Result, is_terminal
 from lockstep.cli.transfer_options import TempDir
 from lockstep.cli.wiring import open_repository_store, open_stores
 from lockstep.config.deployment import DeploymentSettings
+from lockstep.config.encryption import EncryptionSettings, SigningSettings
 from lockstep.config.repository import RepositorySettings
 from lockstep.model.addresses import StoreAddress
 from lockstep.model.checkup import Answer, Checkup
@@ -20,7 +21,15 @@ from lockstep.operations.check import CheckSubject, check
 from lockstep.report import check as report
 
 
-def run_check(session: Session, deployment: DeploymentSettings, repository: RepositorySettings, *, temp_dir: TempDir = None) -> Result:
+def run_check(
+    session: Session,
+    deployment: DeploymentSettings,
+    repository: RepositorySettings,
+    encryption: EncryptionSettings,
+    signing: SigningSettings,
+    *,
+    temp_dir: TempDir = None,
+) -> Result:
     """Test every precondition of a backup and a restore."""
 
     def open_store(address: StoreAddress) -> ObjectStore:
@@ -34,7 +43,7 @@ def run_check(session: Session, deployment: DeploymentSettings, repository: Repo
         app=deployment.app,
         temporary=temp_dir,
         open_store=open_store,
-        open_repository=lambda _: open_repository_store(repository),
+        open_repository=lambda _: open_repository_store(repository, encryption, signing),
     )
     checkup = check(subject, listener=session.listener)
     # Answers are made of error messages, which are redacted wherever else they are shown.

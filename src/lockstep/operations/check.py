@@ -56,6 +56,7 @@ def check(subject: CheckSubject, *, listener: Listener = SILENT) -> Checkup:
 
         kept = book.learn("repository", lambda: check_repository.find(subject.repository, subject.open_repository))
         book.ask("repository writable", lambda: check_repository.write(kept.value))
+        book.ask("keys", lambda: check_repository.keys(kept.value))
         book.ask("repository lock", lambda: check_repository.lock(kept.value))
         if _is_s3(subject.repository):
             book.ask("repository lifecycle", lambda: check_repository.lifecycle(kept.value))

@@ -16,6 +16,8 @@ from lockstep.model.lifecycle import decide_kept_rules
 from lockstep.objects.clock import ClockReading
 from lockstep.objects.store import ObjectStore
 from lockstep.operations.check_stores import Reached, reach
+from lockstep.operations.preconditions import refuse_plain, refuse_unsigned
+from lockstep.repository.keyed_store import keyring_of
 from lockstep.repository.layout import LOCKS, MARKER
 from lockstep.repository.lock_state import read_lock
 from lockstep.repository.manifest import Manifest
@@ -77,6 +79,20 @@ def lock(kept: Kept) -> Answer:
     if holder.lives:
         return failed(f"{holder.who} writes to it", hint=hint)
     return warning(f"{holder.who} holds it, or died with it", hint=f"{hint} A backup takes it over from a dead one within a minute.")
+
+
+def keys(kept: Kept) -> Answer:
+    """Whether what the next backup writes is encrypted and signed as before. An option that was forgotten is the answer's fault."""
+    keyring = keyring_of(kept.store)
+    if kept.exists:
+        repository = open_repository(kept.store)
+        refuse_plain(repository)
+        refuse_unsigned(repository)
+    recipients = len(keyring.recipients)
+    to = "one recipient" if recipients == 1 else f"{recipients} recipients"
+    objects = "with the objects" if keyring.encrypt_objects else "without the objects"
+    said = [f"encrypted to {to}, {objects}" if recipients else "not encrypted", "signed" if keyring.signing_key else "not signed"]
+    return fine(f"what is written is {', '.join(said)}")
 
 
 def lifecycle(kept: Kept) -> Answer:

@@ -142,3 +142,23 @@ def test_beside_a_running_backup_it_is_refused(world: World) -> None:
     target = world.nowhere()
     assert world.restore(target).returncode == 0
     same(source, target)
+
+
+def test_an_import_of_something_older_is_not_taken_for_the_newest(world: World, tmp_path: Path) -> None:
+    source = world.deployment(blocks=8, size=(1, 900))
+    ids, out = [str(world.backup(source).json["snapshot"])], tmp_path / "out"
+    exported = world.run("export", ids[0], str(out), "--json")
+    assert exported.returncode == 0, exported
+    ids.append(changed(world, source, seed=1))
+    imported = world.run("import", "--dump", str(out / "backup.dump"), "--objects", str(out / "objects"), "--tag", "old", "--json")
+    assert imported.returncode == 0, imported
+    late = imported.json["snapshot"]
+    planned = world.run("prune", "--keep-last", "1", "--dry-run", "--json").json
+    assert (planned["kept"], sorted(planned["removed"])) == ([ids[1]], sorted([ids[0], late]))
+    assert set(pruned(world, "--keep-last", "1", "--keep-tag", "old")["kept"]) == {late, ids[1]}
+    sound(world)
+    changed(world, source, seed=2)
+    sound(world)
+    target = world.nowhere()
+    assert world.restore(target, snapshot=late).returncode == 0
+    assert len(target.objects()) == 8

@@ -7,7 +7,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -201,17 +201,6 @@ def test_a_store_that_goes_away_in_the_middle_ends_a_backup_and_a_restore_with_o
         same(source, target)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 3 MiB; needs the right to mount one."""
-    place = tmp_path / "small"
-    place.mkdir()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)], check=False).returncode:
-        pytest.skip("mounting a small disk needs root")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
 @pytest.mark.parametrize("what", ["objects", "dump"])
 def test_a_full_disk_ends_a_backup_with_one_sentence(world: World, small_disk: Path, what: str) -> None:
     source = world.deployment(blocks=100, size=50_000 if what == "objects" else 100)
@@ -286,46 +275,6 @@ def test_a_signal_stops_a_restore_soon_and_leaves_the_target_as_it_was(world: Wo
     assert stdout == ""
     assert not [pid for pid in family if alive(pid)]
     assert world.databases() == databases
-
-
-def test_secrets_are_nowhere_to_be_seen(world: World) -> None:
-    """Not in what is written, not in the arguments of what is started, not in the repository, not when it fails."""
-    source, target = world.deployment(blocks=30), world.nowhere()
-    world.admin("CREATE ROLE operator SUPERUSER LOGIN PASSWORD 'Pg-Secret-7f3a'")
-    programs, arguments = recorded_programs(world)
-    said: list[str] = []
-
-    def run(command: str, *options: str, deployment: Deployment, status: int = 0) -> None:
-        place = f"{world.postgres.host}:{world.postgres.port}/{deployment.dbname}"
-        env = {"LOCKSTEP_DATABASE": f"postgresql://operator:Pg-Secret-7f3a@{place}"}
-        stores = ["--bucket", deployment.bucket.url, "--endpoint-url", str(deployment.bucket.endpoint_url)]
-        ran = world.run(command, *options, *stores, "--client-programs", programs, "--verbose", "--json", env=env)
-        assert ran.returncode == status, ran
-        said.extend([ran.stdout, ran.stderr])
-
-    run("backup", "--jobs", "2", deployment=source)
-    run("backup", "--format", "plain", deployment=source)
-    run("restore", "latest", deployment=target)
-    run("restore", world.snapshots()[0]["snapshot"], "--replace", "--jobs", "2", deployment=target)
-    run("backup", deployment=replace(source, bucket=replace(source.bucket, url="s3://no-such-bucket")), status=1)
-    run("backup", deployment=replace(source, database=world.postgres.address("no_such_database")), status=1)
-    written = [path.read_bytes() for path in world.repo_path.rglob("*") if path.is_file()]
-    started = arguments.read_text()
-    assert all(name in started for name in ("pg_dump", "pg_restore", "psql"))
-    for secret in ("Pg-Secret-7f3a", world.s3.secret_access_key):
-        assert not [text for text in [*said, started] if secret in text]
-        assert not [data for data in written if secret.encode() in data]
-
-
-def recorded_programs(world: World) -> tuple[Path, Path]:
-    """Client programs that note their arguments, which everybody on the machine could read, and the file that they are noted in."""
-    directory, arguments = world.tmp_path / "programs", world.tmp_path / "arguments"
-    directory.mkdir()
-    for name in ("pg_dump", "pg_restore", "psql"):
-        program = directory / name
-        program.write_text(f'#!/bin/sh\nprintf "%s\\n" "{name} $*" >> "{arguments}"\nexec "{world.postgres.bin_dir / name}" "$@"\n')
-        program.chmod(0o755)
-    return directory, arguments
 
 
 def check_tidy(world: World, *, snapshots: int) -> None:

@@ -27,6 +27,8 @@ from support.world import World
 
 Property = Callable[[str, object], None]
 
+pytestmark = pytest.mark.timeout(1800)
+
 SIGNALS = ("KILL", "TERM", "INT")
 
 

@@ -25,6 +25,8 @@ OBJECTS = 5_000 if KILLS >= 100 else 800
 
 SEED = 5
 
+pytestmark = pytest.mark.timeout(300 + 60 * KILLS)
+
 Property = Callable[[str, object], None]
 
 

@@ -30,6 +30,7 @@ class Paths:
         self.url = f"file://{self.root}"  # for people, so without %20
         self._private = private
         self._known: set[str] = set()
+        self._device = _device_of(self.root)
 
     def existing(self, key: str) -> str:
         """The path of a key that may exist; every directory above it is known to be real and below the root."""
@@ -64,11 +65,14 @@ class Paths:
             raise KeyRefused(f"{path} leads through a symbolic link", hint="Replace the link by a directory.")
 
     def make_directories(self, path: str) -> None:
-        """Make a directory and what is missing above it. Raises OSError."""
+        """Make a directory and what is missing above it. Raises OSError, and DiskFailed when the root's disk is not there any more."""
+        if self._device is not None and _device_of(self.root) != self._device:  # what is made now would lie where the disk was mounted
+            raise DiskFailed(f"the disk of '{self.root}' was taken away", hint="Bring it back, then run the same command again.")
         if self._private:
             system.make_private_directories(path)
         else:
             os.makedirs(path, exist_ok=True)
+        self._device = self._device or _device_of(self.root)
 
     def forget(self, key: str) -> None:
         """Look at the directory of a key anew before the next write."""
@@ -118,3 +122,10 @@ class Paths:
                 return DiskFailed(f"no room for {path}: {error.strerror} ({room} bytes left)", hint="Make room on the disk.")
             case _:
                 return DiskFailed(f"{path}: {error.strerror}", hint="Check the disk and the kernel's log.")
+
+
+def _device_of(path: str) -> int | None:
+    try:
+        return Path(path).stat().st_dev
+    except OSError:
+        return None

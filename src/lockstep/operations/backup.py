@@ -22,7 +22,7 @@ from lockstep.operations.copying import STAGE, Copied, Copier
 from lockstep.operations.counting import as_requests, peak_rss_bytes, told_degraded
 from lockstep.operations.dumping import Dumped, save_dump
 from lockstep.operations.missing import ask_again, group_missing
-from lockstep.operations.preconditions import look_at, refuse_plain, refuse_unreadable, refuse_unsigned
+from lockstep.operations.preconditions import look_at, refuse_plain, refuse_small_disk, refuse_unreadable, refuse_unsigned
 from lockstep.operations.recording import check_stores, count_objects, prove, save_missing, save_references
 from lockstep.operations.scale_out import ScaledWork, scaled_crew
 from lockstep.operations.telling import faults_of, telling
@@ -134,9 +134,8 @@ class _Run:
                     dumping = work.start(lambda: self._dump(draft, view, still), name="dump")
                     named, new = self._plan(view)
                     step("backup.planned")
-                    copying = work.start(
-                        lambda: self._copy(copier, new), name="objects"
-                    )  # objects may be read as soon as the moment is frozen
+                    # Objects may be read as soon as the moment is frozen.
+                    copying = work.start(lambda: self._copy(copier, new), name="objects")
                     chain_length = save_references(draft, self.history, self.tables, listener=self.listener)
                     step("backup.referenced")
                     dumped = dumping.result()
@@ -195,7 +194,9 @@ class _Run:
         blocks = reference_blocks(self.deployment, self.bound, view)
         named = references.load(self.tables, blocks, columns=self.bound.columns, store=self.bound.store)
         check_stores(self.tables, self.deployment.stores)
-        return named, plans.plan_new(self.tables, compare_etags=self.bound.lists_the_bucket)
+        new = plans.plan_new(self.tables, compare_etags=self.bound.lists_the_bucket)
+        refuse_small_disk(self.repository.store, new.size_bytes)
+        return named, new
 
     def _dump(self, draft: Draft, view: FrozenView, still: HeldTables) -> Dumped:
         # In a session of its own on the same moment: the first one copies the references out meanwhile.

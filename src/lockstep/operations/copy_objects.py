@@ -15,6 +15,7 @@ from lockstep.objects.retry import PATIENT, retrying
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits, in_parallel
 from lockstep.operations.carrying import Spoilt, carry, is_there
+from lockstep.operations.preconditions import refuse_small_disk
 from lockstep.progress import Listener, Note, StageAdvanced, StageEnded, StageStarted
 from lockstep.repository.layout import POOL
 from lockstep.repository.pool import read_stored
@@ -67,9 +68,10 @@ class ObjectsCopy:
     def copy(self) -> None:
         """Copy what the planned snapshot lacks."""
         started = time.monotonic()
-        count, _ = copies.lacking(self.tables)
+        count, size_bytes = copies.lacking(self.tables)
         if not count:
             return
+        refuse_small_disk(self.target, size_bytes)
         self.listener(StageStarted(STAGE, total=count, unit="objects"))
         budget, pacer = ByteBudget(self.limits.bytes_in_flight), Pacer(self.limits)
         one = partial(self._one, budget=budget, pacer=pacer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lockstep.errors import ConfigurationError, PermissionMissing
+from lockstep.errors import ConfigurationError, DiskFailed, PermissionMissing
 from lockstep.model.snapshots import SnapshotId
 from lockstep.objects.retry import FIRST_LOOK, noting, retrying
 from lockstep.objects.store import ObjectStore
@@ -76,6 +76,16 @@ def refuse_unsigned(repository: Repository) -> None:
     why = why_untrusted(repository.store, path, repository.store.read(path).bytes(), keys=keys)
     if why is not None:
         raise ConfigurationError(f"{told} {why}", hint="Name the key that signed it with --verify-key when yours has changed.")
+
+
+def refuse_small_disk(store: ObjectStore, size_bytes: int) -> None:
+    """Raise DiskFailed when so many bytes do not fit onto the disk of a repository. An object store does not say how much it has left."""
+    free = store.free_bytes()
+    if free is not None and size_bytes > free:
+        raise DiskFailed(
+            f"there is no room: '{store.url}' has {free} bytes left, and what is new takes {size_bytes}",
+            hint="Make room, or name another place with --repo.",
+        )
 
 
 def look_at(stores: Iterable[ObjectStore]) -> None:

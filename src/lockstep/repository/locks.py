@@ -76,6 +76,9 @@ class _HeldFile:
         return False
 
     def check(self) -> None:
+        root = self._path.parent.parent
+        if not root.exists():
+            raise DiskFailed(f"the disk of '{root}' was taken away", hint="Bring the disk back, then run the same command again.")
         if not self.is_held():
             raise _taken_away()
 

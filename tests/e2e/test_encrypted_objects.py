@@ -146,7 +146,7 @@ def test_a_repository_in_an_object_store_and_workers_encrypt_too(world: World, p
     for given in ((), ("--identity", identity)):
         sound = world.run("verify", "--json", "--read-data", *endpoint, *given, repo=repo)
         assert sound.returncode == 0, sound
-    restored = world.run("restore", "latest", *target.options, "--json", "--identity", identity, repo=repo)
+    restored = world.run("restore", "latest", *target.options, "--json", "--identity", identity, "--workers", "2", repo=repo)
     assert restored.returncode == 0, restored
     same(source, target)
     local = str(world.tmp_path / "local")

@@ -35,17 +35,27 @@ DEEP = (
     "contract/test_s3_services.py",
     "e2e/test_backup_any_deployment.py",
     "e2e/test_copy.py",
+    "e2e/test_demo.py::test_demo_keeps",
+    "e2e/test_demo.py::test_demo_tells",
+    "e2e/test_demo.py::test_demo_that_is_stopped",
     "e2e/test_encrypted_objects.py",
     "e2e/test_encryption.py",
     "e2e/test_export.py",
     "e2e/test_formats_matrix.py",
     "e2e/test_import.py",
-    "e2e/test_raid.py",
+    "e2e/test_prune.py::test_what_no_kept_snapshot_needs_goes_and_all_else_is_whole[bucket",
     "e2e/test_prune_elsewhere.py",
+    "e2e/test_raid.py",
+    "e2e/test_real_parsec_server.py::test_parsec_server_goes_on_working_on_what_was_restored_after_both_stores_were_lost[pg15",
     "e2e/test_restore_damaged_repository.py",
+    "e2e/test_scale_out.py::test_what_is_missing",
+    "e2e/test_scale_out.py::test_workers_bring",
+    "e2e/test_scale_out.py::test_workers_encrypt",
+    "e2e/test_scale_out.py::test_workers_reach",
     "e2e/test_signatures.py",
     "e2e/test_tampered_repository.py",
     "e2e/test_torture_keys.py",
+    "faults/test_cluster.py",
     "faults/test_disks.py",
     "faults/test_interruptions.py",
     "faults/test_kill_at_each_step.py",
@@ -54,11 +64,14 @@ DEEP = (
     "faults/test_random_kills.py",
     "faults/test_secrets.py",
     "faults/test_store_faults.py",
+    "faults/test_workers_die.py",
     "integration/postgres/test_dump_and_restore.py",
+    "integration/test_catch_up.py",
     "integration/test_check.py",
     "integration/test_drill.py",
+    "integration/test_profiles.py",
 )
-"""What `make test` leaves to `make test-all`: together these take longer than everything else."""
+"""What `make test` leaves to `make test-all`: files, and tests by how their names begin; together longer than everything else."""
 
 
 def pytest_configure() -> None:
@@ -70,7 +83,7 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the deep tests by where they lie."""
     for item in items:
-        if any(f"tests/{place}" in item.path.as_posix() for place in DEEP):
+        if any(item.nodeid.startswith(f"tests/{place}") for place in DEEP):
             item.add_marker(pytest.mark.deep)
 
 

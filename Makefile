@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 # --no-deps beside --require-hashes: the lock files are complete, there is nothing to resolve.
 INSTALL := $(PIP) install --require-hashes --no-deps --requirement
-WORKERS ?= 3
+WORKERS ?= 4
 KILLS ?= 200
 
 .PHONY: help demo test test-all test-faults fuzz check bench docs lock format clean

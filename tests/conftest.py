@@ -33,6 +33,8 @@ DEBIAN_MAJOR = 15
 DEEP = (
     "contract/test_listings_that_fail.py",
     "contract/test_s3_services.py",
+    "e2e/test_audit.py::test_writers_at_work",
+    "e2e/test_backup_again.py::test_a_pair_restored_from_a_backup_under_load",
     "e2e/test_backup_any_deployment.py",
     "e2e/test_copy.py",
     "e2e/test_demo.py::test_demo_keeps",
@@ -48,6 +50,7 @@ DEEP = (
     "e2e/test_raid.py",
     "e2e/test_real_parsec_server.py::test_parsec_server_goes_on_working_on_what_was_restored_after_both_stores_were_lost[pg15",
     "e2e/test_restore_damaged_repository.py",
+    "e2e/test_restore_objects.py::test_an_upload_that_arrives_wrong",
     "e2e/test_scale_out.py::test_what_is_missing",
     "e2e/test_scale_out.py::test_workers_bring",
     "e2e/test_scale_out.py::test_workers_encrypt",
@@ -66,10 +69,17 @@ DEEP = (
     "faults/test_store_faults.py",
     "faults/test_workers_die.py",
     "integration/postgres/test_dump_and_restore.py",
+    "integration/test_audit.py::test_a_store_that_goes_away",
     "integration/test_catch_up.py",
     "integration/test_check.py",
     "integration/test_drill.py",
     "integration/test_profiles.py",
+    "integration/test_repository_in_s3.py::test_a_repository_has_an_endpoint",
+    "integration/test_repository_in_s3.py::test_a_store_that_refuses",
+    "integration/test_repository_in_s3.py::test_bucket_to_bucket_and_back[directory",
+    "integration/test_support.py",
+    "integration/test_verify.py::test_a_repository_in_an_object_store",
+    "integration/test_verify.py::test_harm_to_any_file_is_found",
 )
 """What `make test` leaves to `make test-all`: files, and tests by how their names begin; together longer than everything else."""
 

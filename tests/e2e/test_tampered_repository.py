@@ -133,7 +133,6 @@ ABSURD: dict[str, Callable[[dict[str, Any]], None]] = {
     "its own parent": lambda document: document.update(parent=document["snapshot"]),
     "no time": lambda document: document.update(created="9999-99-99T00:00:00Z"),
     "no files": lambda document: document.update(files=[]),
-    "no stores": lambda document: document.update(stores={}),
 }
 
 

@@ -67,7 +67,7 @@ MANIFESTS = st.builds(
         DumpRecord, format=st.sampled_from(["custom", "directory", "plain"]), size_bytes=COUNTS, pg_dump_major=COUNTS, seconds=SECONDS
     ),
     profile=st.builds(ProfileRecord, name=TEXT, query=st.none() | TEXT),
-    stores=st.dictionaries(st.from_regex(r"[a-z0-9][a-z0-9_-]{0,9}", fullmatch=True), TEXT, min_size=1, max_size=2),
+    stores=st.dictionaries(st.from_regex(r"[a-z0-9][a-z0-9_-]{0,9}", fullmatch=True), TEXT, max_size=2),
     objects=st.builds(ObjectCounts, **dict.fromkeys(ObjectCounts.model_fields, COUNTS)),
     files=st.lists(st.builds(FileEntry, path=NAMES.map(lambda name: f"snapshots/{ID}/{name}"), size=COUNTS, sha256=SHA256), max_size=3).map(
         tuple

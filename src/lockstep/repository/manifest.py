@@ -145,7 +145,7 @@ class Manifest(Record):
     database: DatabaseRecord
     dump: DumpRecord
     profile: ProfileRecord
-    stores: Annotated[dict[Store, str], Field(min_length=1)]
+    stores: dict[Store, str]
     objects: ObjectCounts
     encryption: EncryptionRecord | None = None
     files: tuple[FileEntry, ...]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -112,6 +113,11 @@ class Place:
     database: EmbeddedServer
     store: SeaweedFS
 
+    @property
+    def old(self) -> Path:
+        """Where what was measured waits until all is measured, to be deleted then."""
+        return self.directory / "old"
+
     def deployment(self, shape: Shape) -> Deployment:
         """The deployment of a shape, filled unless an earlier run did it."""
         found = Deployment(shape, self.database.address(shape.name).conninfo, f"bench-{shape.name}", self.store)
@@ -158,4 +164,8 @@ def servers(directory: Path) -> Iterator[Place]:
     (directory / "postgres").mkdir(parents=True, exist_ok=True)
     (directory / "s3").mkdir(exist_ok=True)
     with EmbeddedServer(directory=directory / "postgres") as database, SeaweedFS(directory / "s3") as store:
-        yield Place(directory, database, store)
+        place = Place(directory, database, store)
+        try:
+            yield place
+        finally:
+            shutil.rmtree(place.old, ignore_errors=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from lockstep.model.objects import ObjectAttributes
@@ -79,10 +79,14 @@ class MissingObject:
     since: str | None = None
 
 
+_ATTRIBUTES = tuple(each.name for each in fields(ObjectAttributes))
+_COMPACT = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode  # made once: it is asked for each object
+
+
 def attributes_as_text(attributes: ObjectAttributes) -> str | None:
     """Attributes as the inventory keeps them: compact JSON without empty fields, None when there are none."""
-    fields = {name: value for name, value in asdict(attributes).items() if value}
-    return json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":")) if fields else None
+    found = {name: value for name in _ATTRIBUTES if (value := getattr(attributes, name))}
+    return _COMPACT(found) if found else None
 
 
 def attributes_from_text(text: str | None) -> ObjectAttributes:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from typing import Annotated
+
+import typer
 
 from lockstep.cli.composition import Session
 from lockstep.cli.exit_codes import ExitStatus
@@ -20,6 +23,15 @@ from lockstep.objects.store import ObjectStore
 from lockstep.operations.check import CheckSubject, check
 from lockstep.report import check as report
 
+Probe = Annotated[
+    bool,
+    typer.Option(
+        "--probe",
+        help="Also try out what the repository's service or disk really does, below a prefix that goes again; the deployment's bucket is "
+        "only read.",
+    ),
+]
+
 
 def run_check(
     session: Session,
@@ -29,6 +41,7 @@ def run_check(
     signing: SigningSettings,
     *,
     temp_dir: TempDir = None,
+    probe: Probe = False,
 ) -> Result:
     """Test every precondition of a backup and a restore."""
 
@@ -42,6 +55,7 @@ def run_check(
         repository.address,
         app=deployment.app,
         temporary=temp_dir,
+        probe=probe,
         open_store=open_store,
         open_repository=lambda _: open_repository_store(repository, encryption, signing),
     )

@@ -25,6 +25,14 @@ def can_be_a_file_name(key: str) -> bool:
     return all(_can_be_a_segment(segment) for segment in key.split("/"))
 
 
+def may_be_another(key: str) -> bool:
+    """True for a key that some services take for another one, although it can be a file name: SeaweedFS turns a backslash into a slash.
+
+    Such an object is kept aside, so that it cannot replace another one in a repository, or in a mirror of it, on such a service.
+    """
+    return "\\" in key
+
+
 def is_store_name(name: str) -> bool:
     """True for a name that can stand in a path and on a command line: lower case, digits, `_` and `-`, at most 63 characters."""
     return _STORE_NAME.fullmatch(name) is not None

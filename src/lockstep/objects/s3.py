@@ -65,6 +65,16 @@ class S3ObjectStore:
         """What was sent so far."""
         return self._requests
 
+    @property
+    def honours_conditions(self) -> bool | None:
+        """What writing once goes by, see the module; None while the service has not shown it yet."""
+        return self._conditional
+
+    @property
+    def deletes_in_bulk(self) -> bool:
+        """False once the service has shown that it has no DeleteObjects."""
+        return self._bulk_delete
+
     def read(self, key: str, *, version: str | None = None) -> Body:
         """One GET; the bytes come with the body's methods."""
         road = self._road(key)

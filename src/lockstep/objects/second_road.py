@@ -89,6 +89,11 @@ class SecondRoad:
             self._clients[waits] = self._connect(waits)
         return self._clients[waits]
 
+    @property
+    def lists_by_directory(self) -> bool:
+        """True once the service has shown that it lists as a walk over directories; ranges are cut accordingly."""
+        return self._spans is spans_in_directory_order
+
     def forget_keys(self) -> None:
         """Sign with new keys from the next request on."""
         self._clients = {}

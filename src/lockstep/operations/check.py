@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lockstep.model.addresses import DatabaseAddress, StoreAddress
 from lockstep.model.checkup import Checkup
 from lockstep.objects.open import open_store
 from lockstep.objects.store import ObjectStore
-from lockstep.operations import check_clocks, check_database, check_repository, check_restore, check_room, check_stores
+from lockstep.operations import check_clocks, check_database, check_probe, check_repository, check_restore, check_room, check_stores
 from lockstep.operations.check_book import Book, Found
+from lockstep.operations.check_repository import Kept
 from lockstep.operations.check_stores import Reached, Sample
 from lockstep.progress import SILENT, Listener
 
@@ -21,7 +23,7 @@ from lockstep.progress import SILENT, Listener
 class CheckSubject:
     """What is looked at. The stores are opened by the check itself: what keeps one from being opened is an answer too.
 
-    `stores` is empty when the objects are in the database.
+    `stores` is empty when the objects are in the database. `probe`: try out what the services and disks really do.
     """
 
     database: DatabaseAddress
@@ -29,6 +31,7 @@ class CheckSubject:
     repository: StoreAddress
     app: str | None = None
     temporary: Path | None = None
+    probe: bool = False
     open_store: Callable[[StoreAddress], ObjectStore] = open_store
     open_repository: Callable[[StoreAddress], ObjectStore] = open_store
 
@@ -36,7 +39,7 @@ class CheckSubject:
 def check(subject: CheckSubject, *, listener: Listener = SILENT) -> Checkup:
     """Make all checks, also when some fail, and tell what each came to. What cannot be done is an answer, not an error.
 
-    A small object is written to the repository and removed again; nothing else is changed anywhere.
+    A small object is written to the repository and removed again, and some more with `probe`; nothing else is changed anywhere.
     """
     with ExitStack() as stack:
         book = Book(listener)
@@ -69,6 +72,8 @@ def check(subject: CheckSubject, *, listener: Listener = SILENT) -> Checkup:
         if _is_s3(subject.repository) and not any(each.endpoint_url == subject.repository.endpoint_url for each in subject.stores):
             book.ask("repository clock", lambda: check_clocks.of_service(check_repository.clock(kept.value)))
         book.ask("restore", lambda: check_restore.target(live.value, kept.known))
+        if subject.probe:
+            _probe(subject, stores, kept, book)
         return book.close()
 
 
@@ -83,6 +88,12 @@ def _look_into(address: StoreAddress, reached: Found[Reached], sample: Found[Sam
         book.ask(_named("versioning", address), lambda: check_stores.versioning(reached.value))
         book.ask(_named("lifecycle", address), lambda: check_stores.lifecycle(address.name, reached.value, sample.known))
         book.ask(_named("bucket clock", address), lambda: check_clocks.of_service(reached.value.clock))
+
+
+def _probe(subject: CheckSubject, stores: Mapping[str, Found[Reached]], kept: Found[Kept], book: Book) -> None:
+    for address in filter(_is_s3, subject.stores):  # what a directory or another service does is not looked at by reading
+        check_probe.probe_bucket_of(address, stores[address.name], book, named=partial(_named, address=address))
+    check_probe.probe_repository(subject.repository, kept, book)
 
 
 def _named(check_name: str, address: StoreAddress) -> str:

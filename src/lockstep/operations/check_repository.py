@@ -39,7 +39,7 @@ class Kept:
 def find(address: StoreAddress, open_store: Callable[[StoreAddress], ObjectStore]) -> tuple[Kept, Answer]:
     """Open the repository, or see that there is none yet."""
     store = open_store(address)
-    directory = _directory(store)
+    directory = directory_of(store)
     if directory is not None and not directory.exists():
         return Kept(store, None, exists=False), fine(f"there is none at {store.url} yet; the first backup makes it")
     reached, _ = reach(address, lambda _: store)
@@ -56,7 +56,7 @@ def find(address: StoreAddress, open_store: Callable[[StoreAddress], ObjectStore
 
 def write(kept: Kept) -> Answer:
     """Whether the repository can be written: tried with a small object, which is removed again."""
-    directory = _directory(kept.store)
+    directory = directory_of(kept.store)
     if not kept.exists and directory is not None:
         return _try_directory(directory)
     key = f"{LOCKS}check-{secrets.token_hex(8)}"
@@ -121,7 +121,7 @@ def _free_place(store: ObjectStore) -> Answer:
     return fine(f"there is none at {store.url} yet; the first backup makes it")
 
 
-def _directory(store: ObjectStore) -> Path | None:
+def directory_of(store: ObjectStore) -> Path | None:
     """The repository's root, when it is on a local disk."""
     marker = store.local_file(MARKER)
     return marker.parent if marker else None

@@ -13,7 +13,7 @@ from lockstep.encryption.streams import encrypt, encrypted
 from lockstep.errors import ObjectExists, RepositoryInvalid
 from lockstep.model.checks import Received, decide_why_wrong
 from lockstep.model.inventory import InventoryEntry, Wanted, WhyMissing, attributes_as_text
-from lockstep.model.keys import can_be_a_file_name, is_store_name
+from lockstep.model.keys import can_be_a_file_name, is_store_name, may_be_another
 from lockstep.objects.known import read_known
 from lockstep.objects.store import Body, ObjectStore
 from lockstep.objects.transfer import TransferLimits
@@ -63,7 +63,7 @@ def save_object(
         raise WrongBytes("wrong_size")  # before the first byte: what is announced so cannot become right
     hashing = _Hashing(etag_is_md5=etag_is_md5)
     recipients = keyring_of(store).object_recipients
-    aside = wanted.odd or not _can_be_named(wanted.key, encrypted=bool(recipients))
+    aside = wanted.odd or may_be_another(wanted.key) or not _can_be_named(wanted.key, encrypted=bool(recipients))
     if body.info.size <= limits.whole_up_to:
         data = body.bytes()
         hashing.update(data)

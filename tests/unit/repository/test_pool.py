@@ -52,9 +52,9 @@ def test_an_object_lies_under_its_own_key(repository: Repository, tmp_path: Path
 
 @pytest.mark.parametrize("data", [b"", SMALL, LARGE])
 @pytest.mark.parametrize(
-    "key", ["", "../../../../etc/cron.d/x", "/etc/passwd", "a//b", "dir/", "a\nb", "x" * 256, "a\0b", "..", "objects/\udcff"]
+    "key", ["", "../../../../etc/cron.d/x", "/etc/passwd", "a//b", "dir/", "a\nb", "x" * 256, "a\0b", "..", "objects/\udcff", "a\\b"]
 )
-def test_an_object_whose_key_can_be_no_file_name_lies_under_its_checksum(
+def test_an_object_whose_key_can_be_no_file_name_or_another_one_lies_under_its_checksum(
     repository: Repository, tmp_path: Path, key: str, data: bytes
 ) -> None:
     entry = save(repository.store, wanted(key, data), body(data), tmp_path)

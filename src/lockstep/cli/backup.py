@@ -15,6 +15,7 @@ from lockstep.cli.transfer_options import Concurrency, Dask, TempDir, Workers, t
 from lockstep.cli.wiring import open_deployment, open_repository_store
 from lockstep.config.deployment import DeploymentSettings
 from lockstep.config.encryption import EncryptionSettings, SigningSettings
+from lockstep.config.keeping import KeepingSettings
 from lockstep.config.repository import RepositorySettings
 from lockstep.errors import ConfigurationError
 from lockstep.operations.backup import backup
@@ -50,6 +51,7 @@ def run_backup(
     repository: RepositorySettings,
     encryption: EncryptionSettings,
     signing: SigningSettings,
+    keeping: KeepingSettings,  # noqa: ARG001 - the address has them
     *,
     format_: Format = None,
     jobs: Jobs = None,

@@ -16,6 +16,7 @@ from lockstep.cli.transfer_options import TempDir
 from lockstep.cli.wiring import open_repository_store, open_stores
 from lockstep.config.deployment import DeploymentSettings
 from lockstep.config.encryption import EncryptionSettings, SigningSettings
+from lockstep.config.keeping import KeepingSettings
 from lockstep.config.repository import RepositorySettings
 from lockstep.model.addresses import StoreAddress
 from lockstep.model.checkup import Answer, Checkup
@@ -39,6 +40,7 @@ def run_check(
     repository: RepositorySettings,
     encryption: EncryptionSettings,
     signing: SigningSettings,
+    keeping: KeepingSettings,  # noqa: ARG001 - the address has them
     *,
     temp_dir: TempDir = None,
     probe: Probe = False,

@@ -2,8 +2,8 @@
 
 The function says what it needs by the types of its parameters: a `Session` (how to talk to the person), a `DeploymentSettings`, a
 `RepositorySettings` (or, when it can do without, a `RepositoryIfNamed`), a `SecondSettings` (of its argument `repo2`), an
-`EncryptionSettings`, a `SigningSettings`. Each brings its options
-with it. Every other parameter is an option or an argument of the command's own.
+`EncryptionSettings`, a `SigningSettings`, a `KeepingSettings` (of the repository that is written to: its address has them then).
+Each brings its options with it. Every other parameter is an option or an argument of the command's own.
 """
 
 from __future__ import annotations
@@ -16,12 +16,20 @@ from typing import Any, Protocol
 import typer
 
 from lockstep.cli.file_option import Invocation, from_command_line, source_rank
-from lockstep.cli.options import DEPLOYMENT_OPTIONS, ENCRYPTION_OPTIONS, OUTPUT_OPTIONS, REPOSITORY_OPTIONS, SIGNING_OPTIONS
+from lockstep.cli.options import (
+    DEPLOYMENT_OPTIONS,
+    ENCRYPTION_OPTIONS,
+    KEEPING_OPTIONS,
+    OUTPUT_OPTIONS,
+    REPOSITORY_OPTIONS,
+    SIGNING_OPTIONS,
+)
 from lockstep.cli.screen import OutputOptions, Result, Screen
 from lockstep.cli.settings import given_settings
 from lockstep.cli.signatures import parameters_of, signature
 from lockstep.config.deployment import DeploymentSettings
 from lockstep.config.encryption import EncryptionSettings, SigningSettings
+from lockstep.config.keeping import KeepingSettings
 from lockstep.config.repository import RepositoryIfNamed, RepositorySettings, SecondSettings
 from lockstep.progress import Listener
 
@@ -54,6 +62,7 @@ GROUPS: Mapping[type, Mapping[str, Any]] = {
     SecondSettings: {},
     EncryptionSettings: ENCRYPTION_OPTIONS,
     SigningSettings: SIGNING_OPTIONS,
+    KeepingSettings: KEEPING_OPTIONS,
     RepositoryIfNamed: REPOSITORY_OPTIONS,
     Session: {},
 }

@@ -13,6 +13,7 @@ from lockstep.cli.screen import Result
 from lockstep.cli.transfer_options import Concurrency, TempDir, transfer_limits
 from lockstep.cli.wiring import open_repository_store
 from lockstep.config.encryption import SigningSettings
+from lockstep.config.keeping import KeepingSettings
 from lockstep.config.repository import RepositorySettings, SecondSettings
 from lockstep.operations.copy import CopyOptions, copy
 from lockstep.report import copy as report
@@ -36,6 +37,7 @@ def run_copy(
     repository: RepositorySettings,
     second: SecondSettings,
     signing: SigningSettings,
+    keeping: KeepingSettings,  # noqa: ARG001 - the address has them
     repo2: Repo2,  # noqa: ARG001 - `second` is made of it
     *,
     snapshots: Snapshots = None,

@@ -16,6 +16,7 @@ from lockstep.cli.screen import Result
 from lockstep.cli.transfer_options import Concurrency, TempDir, transfer_limits
 from lockstep.cli.wiring import open_repository_store
 from lockstep.config.encryption import EncryptionSettings, SigningSettings
+from lockstep.config.keeping import KeepingSettings
 from lockstep.config.repository import RepositorySettings
 from lockstep.errors import ConfigurationError
 from lockstep.model.keys import is_store_name
@@ -59,6 +60,7 @@ def run_import(
     repository: RepositorySettings,
     encryption: EncryptionSettings,
     signing: SigningSettings,
+    keeping: KeepingSettings,  # noqa: ARG001 - the address has them
     *,
     dump: Dump = None,
     objects: Objects = None,

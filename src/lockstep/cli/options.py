@@ -191,6 +191,37 @@ VerifyKey = Annotated[
         help="Refuse what is not signed with the secret half of this Ed25519 key: its line, or a file with it. Repeatable: one of them.",
     ),
 ]
+LockFor = Annotated[
+    str | None,
+    typer.Option(
+        "--lock-for",
+        metavar="TIME",
+        rich_help_panel=REPOSITORY,
+        show_default=False,
+        help="Lock what a snapshot needs in the repository's bucket (S3 Object Lock), so that nobody can delete it for so long at least: "
+        "30d, 12h, 6m. none: lock nothing where it was locked so far.",
+    ),
+]
+LockMode = Annotated[
+    str | None,
+    typer.Option(
+        "--lock-mode",
+        metavar="governance|compliance",
+        rich_help_panel=REPOSITORY,
+        show_default=False,
+        help="Whether somebody with a right of his own may end such a lock early, or nobody at all. Default: governance.",
+    ),
+]
+StorageClass = Annotated[
+    str | None,
+    typer.Option(
+        "--storage-class",
+        metavar="NAME",
+        rich_help_panel=REPOSITORY,
+        show_default=False,
+        help="The class of S3 in which objects lie in the repository, such as STANDARD_IA. Default: the bucket's own.",
+    ),
+]
 Json = Annotated[
     bool,
     typer.Option("--json", rich_help_panel=OUTPUT, help="Write the result, or the error, as one JSON object to standard output."),
@@ -261,4 +292,5 @@ REPOSITORY_OPTIONS: Mapping[str, Any] = {
     "verify_key": VerifyKey,
 }
 ENCRYPTION_OPTIONS: Mapping[str, Any] = {"recipient": Recipient, "encrypt_objects": EncryptObjects, "allow_plain": AllowPlain}
+KEEPING_OPTIONS: Mapping[str, Any] = {"lock_for": LockFor, "lock_mode": LockMode, "storage_class": StorageClass}
 SIGNING_OPTIONS: Mapping[str, Any] = {"sign_with": SignWith, "allow_unsigned": AllowUnsigned}

@@ -15,6 +15,7 @@ from lockstep.cli.screen import Result
 from lockstep.cli.transfer_options import TempDir
 from lockstep.cli.wiring import fate_of_deleted, open_repository_store
 from lockstep.config.encryption import SigningSettings
+from lockstep.config.keeping import KeepingSettings
 from lockstep.config.repository import RepositorySettings
 from lockstep.errors import ConfigurationError
 from lockstep.model.retention import Policy, Span, parse_span
@@ -64,6 +65,7 @@ def run_prune(
     session: Session,
     repository: RepositorySettings,
     signing: SigningSettings,
+    keeping: KeepingSettings,  # noqa: ARG001 - the address has them
     *,
     keep_last: KeepLast = None,
     keep_hourly: KeepHourly = None,

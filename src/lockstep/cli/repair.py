@@ -15,6 +15,7 @@ from lockstep.cli.screen import Result
 from lockstep.cli.transfer_options import Concurrency, TempDir, transfer_limits
 from lockstep.cli.wiring import open_deployment, open_repository_store, open_stores
 from lockstep.config.deployment import DeploymentSettings
+from lockstep.config.keeping import KeepingSettings
 from lockstep.config.repository import RepositoryIfNamed
 from lockstep.errors import ConfigurationError
 from lockstep.operations.audit_lists import check_places
@@ -37,6 +38,7 @@ def run_repair(
     session: Session,
     deployment: DeploymentSettings,
     repository: RepositoryIfNamed,
+    keeping: KeepingSettings,  # noqa: ARG001 - the address has them
     *,
     in_repository: InRepository = False,
     list_missing: ListMissing = None,

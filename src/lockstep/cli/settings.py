@@ -12,6 +12,7 @@ from lockstep.config.deployment import DeploymentOptions, DeploymentSettings, de
 from lockstep.config.encryption import EncryptionSettings, IdentitySettings, SigningSettings
 from lockstep.config.faults import Faults
 from lockstep.config.file import FileSettings
+from lockstep.config.keeping import KEEPING_KEYS, KeepingSettings
 from lockstep.config.repository import RepositoryIfNamed, RepositorySettings, SecondSettings, repository_settings, second_settings
 from lockstep.config.secret_values import public_names_of, secrets_of_deployment, secrets_of_store
 from lockstep.errors import ConfigurationError
@@ -38,18 +39,25 @@ def given_settings(
     except ConfigurationError as error:
         faults.take(error)
     redactor.learn(secrets_of_deployment(deployment), public=public_names_of(deployment))
+    keeping = KeepingSettings(**{key: values.get(key) for key in KEEPING_KEYS}) if KeepingSettings in needed else None
+    if keeping is not None:
+        settings[KeepingSettings] = keeping
+    second = SecondSettings in needed  # then it is the one that is written to
     if RepositoryIfNamed in needed:
         settings[RepositoryIfNamed] = RepositoryIfNamed()
     if RepositorySettings in needed or (RepositoryIfNamed in needed and values["repo"]):
         try:
-            repository = repository_settings(values["repo"], deployment, table=file.repository, environment=os.environ)
+            repository = repository_settings(
+                values["repo"], deployment, table=file.repository, environment=os.environ, keeping=None if second else keeping
+            )
             redactor.learn(secrets_of_store(repository.address))
             repository = replace(repository, identity=_identity_settings(values))
             settings |= {RepositorySettings: repository, RepositoryIfNamed: RepositoryIfNamed(repository)}
-            if SecondSettings in needed:
-                second = second_settings(values["repo2"], repository.address, deployment, table=file.repository2, environment=os.environ)
-                redactor.learn(secrets_of_store(second.address))
-                settings[SecondSettings] = second
+            if second:
+                settings[SecondSettings] = second_settings(
+                    values["repo2"], repository.address, deployment, table=file.repository2, environment=os.environ, keeping=keeping
+                )
+                redactor.learn(secrets_of_store(settings[SecondSettings].address))
         except ConfigurationError as error:
             faults.take(error)
     if EncryptionSettings in needed:

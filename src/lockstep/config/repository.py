@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from lockstep.config.deployment import DeploymentSettings
 from lockstep.config.encryption import IdentitySettings
 from lockstep.config.faults import Faults
+from lockstep.config.keeping import KEEPING_KEYS, KeepingSettings, keeping_of
 from lockstep.config.places import as_file_url, checked_endpoint, checked_store_url, expanded, has_scheme
 from lockstep.model.addresses import StoreAddress
 
 # The keys of the tables `[repository]` and `[repository2]` in lockstep.toml, each with a variable: LOCKSTEP_REPO_<KEY>,
 # LOCKSTEP_REPO2_<KEY>.
-REPOSITORY_KEYS = ("endpoint_url", "access_key_id", "secret_access_key", "region", "ca_bundle")
+REPOSITORY_KEYS = ("endpoint_url", "access_key_id", "secret_access_key", "region", "ca_bundle", *KEEPING_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +40,39 @@ class SecondSettings:
 
 
 def repository_settings(
-    repo: str | None, deployment: DeploymentSettings, *, table: Mapping[str, str], environment: Mapping[str, str]
+    repo: str | None,
+    deployment: DeploymentSettings,
+    *,
+    table: Mapping[str, str],
+    environment: Mapping[str, str],
+    keeping: KeepingSettings | None = None,
 ) -> RepositorySettings:
     """The repository that `--repo` names, a plain path as an absolute file:// URL.
 
     `table` is `[repository]` of the configuration file; a variable `LOCKSTEP_REPO_…` wins over it, and what neither sets is that of
-    the deployment (S3 only). Raises ConfigurationError with all the faults at once.
+    the deployment (S3 only). `keeping` is given by commands that write into it. Raises ConfigurationError with all the faults at once.
     """
     faults = Faults()
     if not repo:
         faults.add("no repository is named", hint="Name a directory or an s3:// URL with --repo.")
         faults.check()
-    address = _address(repo or "", "REPO", deployment, table=table, environment=environment, faults=faults)
+    address = _address(repo or "", "REPO", deployment, table=table, environment=environment, keeping=keeping, faults=faults)
     faults.check()
     return RepositorySettings(address)
 
 
 def second_settings(
-    repo2: str, first: StoreAddress, deployment: DeploymentSettings, *, table: Mapping[str, str], environment: Mapping[str, str]
+    repo2: str,
+    first: StoreAddress,
+    deployment: DeploymentSettings,
+    *,
+    table: Mapping[str, str],
+    environment: Mapping[str, str],
+    keeping: KeepingSettings | None = None,
 ) -> SecondSettings:
     """The second repository, likewise: `[repository2]`, `LOCKSTEP_REPO2_…`, and what neither sets is that of the deployment."""
     faults = Faults()
-    address = _address(repo2, "REPO2", deployment, table=table, environment=environment, faults=faults)
+    address = _address(repo2, "REPO2", deployment, table=table, environment=environment, keeping=keeping, faults=faults)
     if (address.url, address.endpoint_url) == (first.url, first.endpoint_url):
         faults.add("the second repository is the first one", hint="Name another place to copy to.")
     faults.check()
@@ -68,13 +80,22 @@ def second_settings(
 
 
 def _address(
-    repo: str, name: str, deployment: DeploymentSettings, *, table: Mapping[str, str], environment: Mapping[str, str], faults: Faults
+    repo: str,
+    name: str,
+    deployment: DeploymentSettings,
+    *,
+    table: Mapping[str, str],
+    environment: Mapping[str, str],
+    keeping: KeepingSettings | None,
+    faults: Faults,
 ) -> StoreAddress:
     url = _url(repo, shown="--repo" if name == "REPO" else "the second repository", faults=faults)
     own = {key: environment.get(f"LOCKSTEP_{name}_{key.upper()}") or table.get(key) or None for key in REPOSITORY_KEYS}
     address = StoreAddress(url, name="repository")
     if url.startswith("s3://"):
         address = _s3_address(url, own, deployment.s3, variables=f"LOCKSTEP_{name}_", faults=faults)
+    if keeping is not None:
+        address = replace(address, keeping=keeping_of(keeping, own, url=url, faults=faults))
     for store in deployment.stores:
         _check_apart(address, store, faults=faults)
     return address

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from lockstep.model.keeping import NO_KEEPING, Keeping
+
 
 @dataclass(frozen=True, slots=True)
 class DatabaseAddress:
@@ -22,7 +24,8 @@ class DatabaseAddress:
 class StoreAddress:
     """One store: `url` is `s3://bucket[/prefix]`, `gs://…`, `az://…` or `file:///directory`.
 
-    What is None is left to the standard chain of the service (environment, profiles, SSO, instance metadata).
+    What is None is left to the standard chain of the service (environment, profiles, SSO, instance metadata). `keeping` is for a
+    repository.
     """
 
     url: str
@@ -34,3 +37,4 @@ class StoreAddress:
     session_token: str | None = field(default=None, repr=False)
     ca_bundle: str | None = None
     virtual_hosted: bool = False
+    keeping: Keeping = NO_KEEPING

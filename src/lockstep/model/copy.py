@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lockstep.model.findings import Finding
+from lockstep.model.results import LockedObjects
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class CopyResult:
     objects: CopiedObjects
     findings: tuple[Finding, ...]
     seconds: float
+    locked: LockedObjects | None = None
 
     @property
     def ok(self) -> bool:

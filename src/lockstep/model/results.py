@@ -69,6 +69,20 @@ class WorkersUsed:
 
 
 @dataclass(frozen=True, slots=True)
+class LockedObjects:
+    """Object Lock of what a snapshot needs: the mode, and until when all of it is locked at least.
+
+    `extended` locks were made longer; of these `hidden` lie under delete markers; `gone` files were not there to be locked.
+    """
+
+    mode: str
+    until: datetime
+    extended: int
+    hidden: int
+    gone: int
+
+
+@dataclass(frozen=True, slots=True)
 class BackupResult:
     """One new snapshot. `peak_rss` is in bytes.
 
@@ -91,6 +105,7 @@ class BackupResult:
     degraded: tuple[str, ...] = ()
     faults: Mapping[str, int] = field(default_factory=dict)
     workers: WorkersUsed | None = None
+    locked: LockedObjects | None = None
 
 
 @dataclass(frozen=True, slots=True)

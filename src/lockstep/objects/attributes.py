@@ -19,7 +19,10 @@ _HEADERS = (
     ("cache_control", "Cache-Control", "CacheControl"),
 )
 _OBSTORE_NAMES = {header: field for field, header, _ in _HEADERS}
-_IGNORED = frozenset({"Storage-Class"})  # where the service keeps the bytes, not what the user said of them
+STORAGE_CLASS = "Storage-Class"
+"""Where the service keeps the bytes, as obstore calls it: no attribute, since it is not what the user said of them."""
+
+_IGNORED = frozenset({STORAGE_CLASS})
 _LOWER_NAMES = frozenset(name.lower() for name in (*_OBSTORE_NAMES, *_IGNORED))
 _TOKEN = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~")  # Source: RFC 9110, section 5.6.2
 

@@ -14,6 +14,7 @@ from lockstep.model.objects import ObjectAttributes, ObjectInfo
 from lockstep.objects import attributes as spelling
 from lockstep.objects import failures
 from lockstep.objects.failures import Place
+from lockstep.objects.kept import BY_ITSELF, Kept
 from lockstep.objects.limits import HTTP
 from lockstep.objects.silence import Silence
 
@@ -129,11 +130,13 @@ class FastRoad:
         except FAILURES as error:
             raise self.error(error, key, waited=waits) from error
 
-    def write(self, key: str, data: bytes, *, attributes: ObjectAttributes | None, create: bool) -> str | None:
-        """Send one PUT; with `create` it is conditional."""
+    def write(self, key: str, data: bytes, *, attributes: ObjectAttributes | None, create: bool, kept: Kept = BY_ITSELF) -> str | None:
+        """Send one PUT; with `create` it is conditional. Of `kept` the storage class counts: obstore knows no locks."""
         client, waits = self._client(len(data))
         mode: Any = "create" if create else "overwrite"
         wanted = spelling.as_obstore(attributes)
+        if kept.storage_class is not None:
+            wanted = {**(wanted or {}), spelling.STORAGE_CLASS: kept.storage_class}
         try:
             result = obstore.put(client, self.prefix + key, data, mode=mode, attributes=wanted, use_multipart=False)
         except FAILURES as error:

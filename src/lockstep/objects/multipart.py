@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lockstep.errors import LockstepError, ObjectExists, ObjectNotFound, StoreUnreachable
 from lockstep.model.objects import ObjectAttributes, ObjectInfo, is_md5
 from lockstep.objects import attributes as spelling
+from lockstep.objects.kept import BY_ITSELF, Kept, as_boto, md5_of_part
 from lockstep.objects.limits import STREAM, StreamLimits
 from lockstep.objects.retry import PATIENT, RetryPolicy, noting, retrying
 from lockstep.objects.second_road import SecondRoad, unquoted
@@ -35,13 +36,14 @@ def upload_stream(
     requests: RequestCounter,
     limits: StreamLimits = STREAM,
     policy: RetryPolicy = PATIENT,
+    kept: Kept = BY_ITSELF,
 ) -> str | None:
     """Store the bytes under the key, and return its ETag. With `create` the last step is conditional.
 
     A stream cannot be sent again by the caller, so each part is retried here. When anything fails the upload is aborted: nothing appears
     under the key, and nothing is left in the bucket unless the service cannot be reached at that moment.
     """
-    upload = _Upload(road, key, requests=requests, policy=policy)
+    upload = _Upload(road, key, requests=requests, policy=policy, kept=kept)
     upload.begin(attributes)
     try:
         upload.send_parts(chunks, limits)
@@ -52,17 +54,18 @@ def upload_stream(
 
 
 class _Upload:
-    def __init__(self, road: SecondRoad, key: str, *, requests: RequestCounter, policy: RetryPolicy) -> None:
+    def __init__(self, road: SecondRoad, key: str, *, requests: RequestCounter, policy: RetryPolicy, kept: Kept) -> None:
         self._road = road
         self._key = key
         self._requests = requests
         self._policy = policy
+        self._kept = kept
         self._where: dict[str, Any] = {"Bucket": road.bucket, "Key": road.prefix + key}
         self._etags: list[str] = []
         self._size = 0
 
     def begin(self, attributes: ObjectAttributes | None) -> None:
-        more = spelling.as_boto(attributes)
+        more = {**spelling.as_boto(attributes), **as_boto(self._kept)}
         self._where["UploadId"] = self._send("create_multipart_upload", **more)["UploadId"]
 
     def send_parts(self, chunks: Iterable[bytes], limits: StreamLimits) -> None:
@@ -116,7 +119,8 @@ class _Upload:
 
     def _send_part(self, number: int, part: IO[bytes]) -> str:
         with part:
-            return str(self._send("upload_part", PartNumber=number, Body=part)["ETag"]).strip('"')
+            checksum = md5_of_part(self._kept, part)
+            return str(self._send("upload_part", PartNumber=number, Body=part, **checksum)["ETag"]).strip('"')
 
     def _send(self, operation: str, **parameters: Any) -> Any:
         def call() -> Any:

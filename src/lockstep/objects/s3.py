@@ -26,6 +26,7 @@ from lockstep.objects.bucket_head import answers_head
 from lockstep.objects.credentials import Credentials
 from lockstep.objects.fast_client import connect
 from lockstep.objects.fast_road import FastRoad
+from lockstep.objects.kept import KeepRule, as_the_bucket_does
 from lockstep.objects.keys import needs_second_road
 from lockstep.objects.limits import DELETE_BATCH, SHORT_BYTES, STREAM
 from lockstep.objects.store import Body, RequestCounter
@@ -37,8 +38,9 @@ if TYPE_CHECKING:
 class S3ObjectStore:
     """One bucket, or the part of it under a prefix."""
 
-    def __init__(self, settings: S3Settings, credentials: Credentials) -> None:
+    def __init__(self, settings: S3Settings, credentials: Credentials, keep: KeepRule = as_the_bucket_does) -> None:
         self._settings = settings
+        self._keep = keep
         self._credentials = credentials
         self._requests = RequestCounter()
         self._fast = FastRoad(
@@ -136,7 +138,9 @@ class S3ObjectStore:
 
         create = not overwrite and self._conditional is True
         stream = _all(begin, pieces)
-        return upload_stream(self._second(), key, chunks=stream, attributes=attributes, create=create, requests=self._requests)
+        return upload_stream(
+            self._second(), key, chunks=stream, attributes=attributes, create=create, requests=self._requests, kept=self._keep(key)
+        )
 
     def delete(self, keys: Iterable[str]) -> None:
         """DeleteObjects for up to 1,000 keys at a time; single requests for odd keys, and where the service has no bulk deletion."""
@@ -222,9 +226,11 @@ class S3ObjectStore:
         return True
 
     def _put(self, key: str, data: bytes, attributes: ObjectAttributes | None, *, create: bool) -> str | None:
-        road = self._second() if attributes and spelling.needs_second_road(attributes) else self._road(key)
+        kept = self._keep(key)  # anew with each try: a lock is counted from now
+        locked = kept.locked_until is not None  # which obstore cannot ask for
+        road = self._second() if locked or (attributes and spelling.needs_second_road(attributes)) else self._road(key)
         self._requests.add("put")
-        return road.write(key, data, attributes=attributes, create=create)
+        return road.write(key, data, attributes=attributes, create=create, kept=kept)
 
     def _make_sure_of_bucket(self) -> None:
         if not self._bucket_is_there:

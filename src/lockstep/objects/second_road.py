@@ -28,6 +28,7 @@ from lockstep.objects import attributes as spelling
 from lockstep.objects import failures
 from lockstep.objects.addresses import S3Settings
 from lockstep.objects.failures import Place
+from lockstep.objects.kept import BY_ITSELF, Kept, as_boto, md5_of
 from lockstep.objects.keys import Span, spans_in_directory_order, spans_in_key_order
 from lockstep.objects.listing import Page, is_truncated_without_token, parse_page
 from lockstep.objects.retry import noting, retrying
@@ -110,9 +111,9 @@ class SecondRoad:
             response = self.client.head_object(Bucket=self.bucket, Key=self.prefix + key)
         return _info(key, response), spelling.from_boto(response)
 
-    def write(self, key: str, data: bytes, *, attributes: ObjectAttributes | None, create: bool) -> str | None:
+    def write(self, key: str, data: bytes, *, attributes: ObjectAttributes | None, create: bool, kept: Kept = BY_ITSELF) -> str | None:
         """Send one PUT; with `create` it is conditional."""
-        more = spelling.as_boto(attributes)
+        more = {**spelling.as_boto(attributes), **as_boto(kept), **md5_of(kept, data)}
         if create:
             more["IfNoneMatch"] = "*"
         with self.errors(key):

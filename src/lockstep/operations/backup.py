@@ -21,8 +21,9 @@ from lockstep.operations.backup_options import BackupOptions
 from lockstep.operations.copying import STAGE, Copied, Copier
 from lockstep.operations.counting import as_requests, peak_rss_bytes, told_degraded
 from lockstep.operations.dumping import Dumped, save_dump
+from lockstep.operations.locking import Locking, begin_locking, close_locks, lock_needed
 from lockstep.operations.missing import ask_again, group_missing
-from lockstep.operations.preconditions import look_at, refuse_plain, refuse_small_disk, refuse_unreadable, refuse_unsigned
+from lockstep.operations.preconditions import look_at, refuse_careless, refuse_small_disk, refuse_unlockable, refuse_unreadable
 from lockstep.operations.recording import check_stores, count_objects, prove, save_missing, save_references
 from lockstep.operations.scale_out import ScaledWork, scaled_crew
 from lockstep.operations.telling import faults_of, telling
@@ -80,11 +81,11 @@ def backup(
         with database.frozen() as view:  # whatever is wrong with the profile shows before anything is written
             bound = bind_profile(deployment, view)
         facts, programs = database.facts(), find_programs(deployment.database, database.server_major)
+        refuse_unlockable(repository_store)
         repository, new = open_or_create(repository_store, now=datetime.now(UTC))
         if new:
             listener(Note(f"made a new repository at {repository_store.url}"))
-        refuse_plain(repository)
-        refuse_unsigned(repository)
+        refuse_careless(repository)
         with writer_lock(repository_store, "backup", listener=listener) as lock, closing(Tables(work)) as tables:
             scaled = None
             if crew is not None and options.scale is not None:
@@ -112,6 +113,7 @@ class _Run:
     scaled: ScaledWork | None
     history: History = field(init=False)
     segments: dict[str, Path] = field(init=False)
+    locking: Locking | None = field(init=False)
     copier: Copier | None = None
     copied_before: Copied = field(default_factory=Copied)
 
@@ -119,6 +121,8 @@ class _Run:
         """Reclaim what a stopped run left, and begin where it ended."""
         reclaim(self.repository, listener=self.listener)
         self.history = read_history(self.repository, listener=self.listener)
+        empty, limits = self.history.is_empty, self.options.limits
+        self.locking = begin_locking(self.repository, self.tables, empty=empty, listener=self.listener, stop=self.stop, limits=limits)
         self.segments = inventory_files(self.repository, self.history, self.tables.directory, listener=self.listener)
 
     def make_snapshot(self, started: float) -> BackupResult:
@@ -148,6 +152,7 @@ class _Run:
             total = self.copied_before.plus(copied).plus(recovered.late).plus(recovered.elsewhere)
             objects = count_objects(self.tables, named, total, recovered=recovered.elsewhere.objects)
             manifest = self._manifest(draft, dumped, objects, created=view.at, chain_length=chain_length, started=started)
+            lock_needed(self.locking, draft.snapshot, self.history, run=copier.journal.run)
             self._commit(draft, manifest, copier.journal)  # until here the snapshot does not exist
         return self._result(manifest, objects, started)
 
@@ -253,6 +258,7 @@ class _Run:
         segments, replaced = journal.close()
         named = tuple(self.repository.describe(path) for path in segments)
         draft.commit(manifest.model_copy(update={"files": tuple(draft.files), "inventory": named}), replaced=replaced)
+        close_locks(self.locking, draft.snapshot)
 
     def _result(self, manifest: Manifest, objects: BackupObjects, started: float) -> BackupResult:
         lacking = list(plans.missing_now(self.tables, most=MISSING_EXPLAINED))
@@ -281,5 +287,6 @@ class _Run:
             missing_groups=groups,
             degraded=told_degraded(self.deployment, self.listener),
             workers=self.scaled.used() if self.scaled else None,
+            locked=self.locking.result(manifest.created) if self.locking else None,
             faults=faults_of([*self.deployment.stores.values(), self.repository.store]),
         )

@@ -63,6 +63,7 @@ def check(subject: CheckSubject, *, listener: Listener = SILENT) -> Checkup:
         book.ask("repository lock", lambda: check_repository.lock(kept.value))
         if _is_s3(subject.repository):
             book.ask("repository lifecycle", lambda: check_repository.lifecycle(kept.value))
+            book.ask("object lock", lambda: check_locks.object_lock(kept.value.store))
 
         needs = check_room.estimate(live.known, kept.known, view.known, sample.known)
         book.ask("room", lambda: check_room.for_repository(needs, kept.value))

@@ -16,7 +16,7 @@ from lockstep.model.lifecycle import decide_kept_rules
 from lockstep.objects.clock import ClockReading
 from lockstep.objects.store import ObjectStore
 from lockstep.operations.check_stores import Reached, reach
-from lockstep.operations.preconditions import refuse_plain, refuse_unsigned
+from lockstep.operations.preconditions import refuse_careless
 from lockstep.repository.keyed_store import keyring_of
 from lockstep.repository.layout import LOCKS, MARKER
 from lockstep.repository.lock_state import read_lock
@@ -86,8 +86,7 @@ def keys(kept: Kept) -> Answer:
     keyring = keyring_of(kept.store)
     if kept.exists:
         repository = open_repository(kept.store)
-        refuse_plain(repository)
-        refuse_unsigned(repository)
+        refuse_careless(repository)
     recipients = len(keyring.recipients)
     to = "one recipient" if recipients == 1 else f"{recipients} recipients"
     objects = "with the objects" if keyring.encrypt_objects else "without the objects"

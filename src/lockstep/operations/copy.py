@@ -17,6 +17,9 @@ from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, TransferLimits
 from lockstep.operations.copy_objects import ObjectsCopy
 from lockstep.operations.copy_snapshot import SnapshotCopy
+from lockstep.operations.locking import begin_locking
+from lockstep.operations.mirror_locks import lock_mirror
+from lockstep.operations.preconditions import refuse_unlockable, refuse_unlocked
 from lockstep.operations.together import Together
 from lockstep.operations.work import work_directory
 from lockstep.progress import SILENT, Listener, Note
@@ -67,12 +70,15 @@ def copy(
         wanted = _wanted(manifests, options, now=now, zone=zone)
         findings = [Finding("damaged", each.path, None, (each.snapshot,), each.why) for each in damaged]
         broken = {each.snapshot for each in damaged}
+        refuse_unlockable(target_store)
         target, new = open_mirror(source, target_store)
+        refuse_unlocked(target)
         if new:
             listener(Note(f"made a new mirror at {target_store.url}"))
         with writer_lock(target_store, "copy", listener=listener) as lock:
             tables = Tables(work)
             try:
+                locking = begin_locking(target, tables, empty=new, listener=listener, stop=stop, limits=options.limits)
                 objects = ObjectsCopy(source_store, target_store, tables, options.limits, stop, listener)
                 run = _Run(source, target, manifests, objects, tables, listener, stop)
                 run.begin()
@@ -84,6 +90,7 @@ def copy(
                     ).result()
                 step("copy.snapshots")
                 run.finish(now=datetime.now(UTC))
+                lock_mirror(locking, max(run.present, default=None), changed=bool(snapshots.copied))
             finally:
                 tables.close()
     there = [each.snapshot for each in wanted if each.snapshot in run.there]
@@ -101,6 +108,7 @@ def copy(
         objects=objects.total,
         findings=tuple(sorted(findings, key=lambda each: each.path)),
         seconds=time.monotonic() - started,
+        locked=locking.result(now) if locking else None,
     )
 
 

@@ -17,10 +17,11 @@ from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits, i
 from lockstep.operations.carrying import Spoilt, carry, is_there
 from lockstep.operations.preconditions import refuse_small_disk
 from lockstep.progress import Listener, Note, StageAdvanced, StageEnded, StageStarted
+from lockstep.repository.keyed_store import locks_of
 from lockstep.repository.layout import POOL
 from lockstep.repository.pool import read_stored
 from lockstep.steps import step
-from lockstep.tables import copies
+from lockstep.tables import copies, locks
 from lockstep.tables.copies import Lacking
 from lockstep.tables.engine import Tables
 
@@ -84,6 +85,8 @@ class ObjectsCopy:
         sent = [each for each in outcomes if isinstance(each, Sent)]
         faulty = [each for each in outcomes if isinstance(each, Faulty)]
         copies.add_sent(self.tables, [(each.path, each.entry.size_there) for each in sent if not each.there])
+        if locks_of(self.target) is not None:
+            locks.add_carried(self.tables, [each.path for each in sent if not each.there])
         copies.add_faulty(self.tables, [each.path for each in faulty])
         self.faults |= {each.path: each for each in faulty}
         there, size_bytes = sum(each.there for each in sent), sum(each.size_bytes for each in sent)

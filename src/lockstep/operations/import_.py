@@ -23,8 +23,9 @@ from lockstep.operations.backup import MISSING_EXPLAINED, MISSING_SHOWN
 from lockstep.operations.copying import STAGE, Copied, Copier
 from lockstep.operations.counting import as_requests, peak_rss_bytes
 from lockstep.operations.import_dump import Restored, file_sums, restored_dump, save_given
+from lockstep.operations.locking import begin_locking, close_locks, lock_needed
 from lockstep.operations.missing import ask_again, group_missing
-from lockstep.operations.preconditions import refuse_plain, refuse_unsigned
+from lockstep.operations.preconditions import refuse_careless, refuse_unlockable
 from lockstep.operations.recording import save_missing, save_references
 from lockstep.operations.together import Together
 from lockstep.operations.work import work_directory
@@ -90,11 +91,11 @@ def import_(
             deployment = Deployment(restored.database.address, stores, options.app)
             with restored.database.frozen() as view:
                 bound = bind_profile(deployment, view)
+            refuse_unlockable(repository_store)
             repository, new = open_or_create(repository_store, now=datetime.now(UTC))
             if new:
                 listener(Note(f"made a new repository at {repository_store.url}"))
-            refuse_plain(repository)
-            refuse_unsigned(repository)
+            refuse_careless(repository)
             with writer_lock(repository_store, "import", listener=listener) as lock:
                 tables = Tables(work)
                 try:
@@ -131,6 +132,8 @@ class _Run:
         """Copy what is new, save the dump, prove that nothing is unaccounted for, and commit."""
         reclaim(self.repository, listener=self.listener)
         self.history = read_history(self.repository, listener=self.listener)
+        limits, empty = self.options.limits, self.history.is_empty
+        locking = begin_locking(self.repository, self.tables, empty=empty, listener=self.listener, stop=self.stop, limits=limits)
         segments = inventory_files(self.repository, self.history, self.tables.directory, listener=self.listener)
         name = new_snapshot_id(created, newest=self.history.newest_name, randomness=secrets.randbits(32))
         copier = self._copier(name, segments)
@@ -173,7 +176,9 @@ class _Run:
                 seconds=round(time.monotonic() - started, 3),
                 imported=ImportRecord(dump=dump.name, late=late),
             )
+            lock_needed(locking, name, self.history, run=copier.journal.run)
             self._commit(draft, manifest, copier.journal)  # until here the snapshot does not exist
+            close_locks(locking, name)
         return ImportResult(self._result(manifest, objects, started), self._unreferenced(), late)
 
     def _check_stores(self) -> None:

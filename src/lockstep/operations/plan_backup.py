@@ -12,7 +12,7 @@ from lockstep.model.results import BackupPlan
 from lockstep.objects.raid import requests_of_a_read
 from lockstep.objects.store import ObjectStore, is_local
 from lockstep.operations.backup_options import BackupOptions
-from lockstep.operations.preconditions import look_at, refuse_plain, refuse_unsigned
+from lockstep.operations.preconditions import look_at, refuse_careless, refuse_unlockable
 from lockstep.operations.work import work_directory
 from lockstep.postgres.connection import open_database
 from lockstep.repository.history import readable_segments
@@ -32,12 +32,12 @@ def plan_backup(deployment: Deployment, repository_store: ObjectStore, *, option
     with work_directory(options.temporary) as work, open_database(deployment.database) as database:
         look_at(deployment.stores.values())
         facts = database.facts()
+        refuse_unlockable(repository_store)
         tables = Tables(work)
         segments, runs = list[Path](), list[PastRun]()
         with suppress(RepositoryNotFound):
             repository = open_repository(repository_store)
-            refuse_plain(repository)
-            refuse_unsigned(repository)
+            refuse_careless(repository)
             segments, runs = readable_segments(repository, work), _past_runs(repository)
         try:
             inventory.create(tables, segments)

@@ -11,7 +11,9 @@ from lockstep.objects.store import ObjectStore
 from lockstep.postgres.connection import Database
 from lockstep.postgres.errors import grant_hint
 from lockstep.postgres.privileges import read_rights
+from lockstep.repository.keyed_store import keeping_of, locks_of
 from lockstep.repository.layout import manifest_path
+from lockstep.repository.locked import has_lock_record
 from lockstep.repository.repository import Repository
 from lockstep.repository.trust import why_untrusted
 
@@ -26,6 +28,13 @@ def refuse_unreadable(database: Database) -> None:
     if lacking:
         more = f" and {len(lacking) - NAMED} more" if len(lacking) > NAMED else ""
         raise PermissionMissing(f'the user "{rights.user}" may not read {", ".join(lacking[:NAMED])}{more}', hint=grant_hint(rights.user))
+
+
+def refuse_careless(repository: Repository) -> None:
+    """Raise ConfigurationError when an option was forgotten that what was written before had: encryption, signatures, locks."""
+    refuse_plain(repository)
+    refuse_unsigned(repository)
+    refuse_unlocked(repository)
 
 
 def refuse_plain(repository: Repository) -> None:
@@ -76,6 +85,26 @@ def refuse_unsigned(repository: Repository) -> None:
     why = why_untrusted(repository.store, path, repository.store.read(path).bytes(), keys=keys)
     if why is not None:
         raise ConfigurationError(f"{told} {why}", hint="Name the key that signed it with --verify-key when yours has changed.")
+
+
+def refuse_unlockable(store: ObjectStore) -> None:
+    """Raise ConfigurationError when what is written is to be locked, and the bucket has no Object Lock."""
+    locks = locks_of(store)
+    if locks is not None and not retrying(locks.are_possible, policy=FIRST_LOOK, on_retry=noting(store.requests)):
+        raise ConfigurationError(
+            f"--lock-for is given, and the bucket of '{store.url}' has no Object Lock",
+            hint="Make a bucket with Object Lock (aws s3api create-bucket --object-lock-enabled-for-bucket), or leave out --lock-for.",
+        )
+
+
+def refuse_unlocked(repository: Repository) -> None:
+    """Raise ConfigurationError when what is not locked would follow what is: an option that was forgotten must not expose anything."""
+    store = repository.store
+    if locks_of(store) is None and not keeping_of(store).unlocked and has_lock_record(store):
+        raise ConfigurationError(
+            f"what is written into '{store.url}' was locked so far, and --lock-for is not given",
+            hint="Add --lock-for, or lock_for under [repository] in lockstep.toml; --lock-for none locks nothing from now on.",
+        )
 
 
 def refuse_small_disk(store: ObjectStore, size_bytes: int) -> None:

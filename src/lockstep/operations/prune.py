@@ -21,7 +21,7 @@ from lockstep.model.snapshots import SnapshotId
 from lockstep.objects.retry import PATIENT, retrying
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop
-from lockstep.operations.preconditions import refuse_unsigned
+from lockstep.operations.preconditions import refuse_unlockable, refuse_unlocked, refuse_unsigned
 from lockstep.operations.prune_record import next_record
 from lockstep.operations.prune_set import PruneSet, find_prune_set
 from lockstep.operations.verify_record import read_record, save_record
@@ -87,6 +87,8 @@ def prune(
     """
     started = time.monotonic()
     repository = open_repository(store)
+    refuse_unlockable(store)
+    refuse_unlocked(repository)
     with writer_lock(store, "prune", listener=listener) as lock:
         refuse_unsigned(repository)
         reclaim(repository, listener=listener)

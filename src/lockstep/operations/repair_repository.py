@@ -17,6 +17,7 @@ from lockstep.objects.retry import retrying
 from lockstep.objects.store import Body, ObjectStore
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, in_parallel
 from lockstep.operations.copying import STAGE
+from lockstep.operations.preconditions import refuse_unlockable, refuse_unlocked
 from lockstep.operations.repair import SHOWN, RepairOptions
 from lockstep.operations.verify import VerifyOptions, verify
 from lockstep.operations.work import work_directory
@@ -61,6 +62,8 @@ def repair_repository(
     """
     options, stop = options or RepairOptions(), stop or threading.Event()
     started = time.monotonic()
+    refuse_unlockable(repository_store)
+    refuse_unlocked(open_repository(repository_store))
     with work_directory(options.temporary) as work, writer_lock(repository_store, "repair", listener=listener):
         tables = Tables(work)
         try:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from lockstep.model.results import BackupPlan, BackupResult
 from lockstep.report.faults import faults_as_lines
+from lockstep.report.locked import locked_lines
 from lockstep.report.units import as_bytes, as_count, as_counted, as_duration, as_rate
 
 GROUPS_SHOWN = 10
@@ -29,6 +30,7 @@ def as_document(result: BackupResult) -> Mapping[str, object]:
         "missing_sample": list(result.missing_sample),
         "missing_groups": [{**group.labels, "count": group.count} for group in result.missing_groups],
         "degraded": list(result.degraded),
+        "locked": None if result.locked is None else asdict(result.locked),
         "workers": None if result.workers is None else asdict(result.workers),
     }
 
@@ -44,7 +46,7 @@ def as_text(result: BackupResult) -> str:
         f"  objects   {as_count(objects.referenced)} referenced ({as_bytes(objects.referenced_bytes)}): {new}",
         f"  requests  {_requests(result)}",
     ]
-    lines += faults_as_lines(result.faults)
+    lines += [*locked_lines(result.locked), *faults_as_lines(result.faults)]
     if objects.recovered:
         lines.append(f"  {as_counted(objects.recovered, 'object')} had to be copied from an older version or an older key of the store")
     lines += [f"  degraded  {sentence}" for sentence in result.degraded]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lockstep.model.copy import CopyResult
+from lockstep.report.locked import locked_lines
 from lockstep.report.units import as_bytes, as_count, as_counted, as_duration
 from lockstep.report.verify import as_entry, finding_lines
 
@@ -22,6 +23,7 @@ def as_document(result: CopyResult) -> Mapping[str, object]:
         "files_bytes": result.files_bytes,
         "findings": [as_entry(each) for each in result.findings],
         "seconds": result.seconds,
+        "locked": result.locked,
     }
 
 
@@ -35,6 +37,7 @@ def as_text(result: CopyResult) -> str:
         f"{as_counted(len(result.copied), 'snapshot')} copied to {result.target}{was}{left_out} ({as_duration(result.seconds)})",
         f"  objects   {as_counted(objects.copied, 'object')} ({as_bytes(objects.copied_bytes)}){there}",
         f"  files     {as_bytes(result.files_bytes)}",
+        *locked_lines(result.locked),
         *finding_lines(result.findings),
     ]
     return "\n".join(lines)

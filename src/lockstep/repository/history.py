@@ -31,6 +31,11 @@ class History:
     newest_removed: SnapshotId | None = None
 
     @property
+    def is_empty(self) -> bool:
+        """True when there is no snapshot and nothing of a stopped run."""
+        return self.newest is None and not self.segments and not self.leftovers
+
+    @property
     def parent(self) -> SnapshotId | None:
         """The snapshot that the next one follows."""
         return SnapshotId(self.newest.snapshot) if self.newest else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from lockstep.repository.decrypted_body import DecryptedBody
 from lockstep.repository.hashed import Hashed
 from lockstep.repository.keyed_store import keyring_of
 from lockstep.repository.layout import ENCRYPTED, encrypted_path, is_odd_path, odd_path, own_path
+from lockstep.repository.locked import lock_again
 
 
 class WrongBytes(Exception):
@@ -146,8 +146,10 @@ def _save_whole(store: ObjectStore, entry: InventoryEntry, data: bytes, *, aside
         store.write(own, data, overwrite=True)
         return replace(entry, location=own) if entry.encrypted else entry
     place = odd_path(entry.sha256_there, encrypted=entry.encrypted)
-    with suppress(ObjectExists):  # the same bytes: its name is their checksum
+    try:
         store.write(place, data)
+    except ObjectExists:  # the same bytes: its name is their checksum
+        lock_again(store, place)
     return replace(entry, location=place)
 
 
@@ -168,8 +170,10 @@ def _save_spooled(
         entry = coming.entry()
         spool.seek(0)
         place = odd_path(entry.sha256_there, encrypted=entry.encrypted)
-        with suppress(ObjectExists):  # the same bytes: its name is their checksum
+        try:
             store.write_stream(place, iter(lambda: spool.read(limits.chunk), b""))
+        except ObjectExists:  # the same bytes: its name is their checksum
+            lock_again(store, place)
     return replace(entry, location=place)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 
 from support.parsec_shape import add_blocks
 from support.servers import MotoServer
-from support.world import Deployment, World, error_of, same
+from support.world import S3, Deployment, World, error_of, same
 
 pytestmark = pytest.mark.parametrize("postgres_server", [18], indirect=True)
 
@@ -19,16 +18,16 @@ DAYS = timedelta(days=30)
 
 
 class Locked:
-    """A world whose repository lies in a bucket of its own on moto, with what moto knows of it."""
+    """A world whose repository lies in a bucket of its own, with what its service knows of it."""
 
-    def __init__(self, world: World, moto: MotoServer, *, lock: bool = True) -> None:
-        self.client, self.bucket, self.prefix = moto.client(), f"locked-{secrets.token_hex(4)}", "r/"
+    def __init__(self, world: World, service: S3, *, lock: bool = True) -> None:
+        self.service, self.client, self.bucket, self.prefix = service, service.client(), f"locked-{secrets.token_hex(4)}", "r/"
         self.client.create_bucket(Bucket=self.bucket, ObjectLockEnabledForBucket=lock)
         world.repo = f"s3://{self.bucket}/r"
         self.access = {
-            "LOCKSTEP_REPO_ENDPOINT_URL": moto.endpoint_url,
-            "LOCKSTEP_REPO_ACCESS_KEY_ID": moto.access_key_id,
-            "LOCKSTEP_REPO_SECRET_ACCESS_KEY": moto.secret_access_key,
+            "LOCKSTEP_REPO_ENDPOINT_URL": service.endpoint_url,
+            "LOCKSTEP_REPO_ACCESS_KEY_ID": service.access_key_id,
+            "LOCKSTEP_REPO_SECRET_ACCESS_KEY": service.secret_access_key,
         }
         self.world = world
         world.environment = {**world.environment, **self.access}
@@ -54,11 +53,14 @@ class Locked:
 
 
 @pytest.fixture
-def locked(world: World, moto_server: MotoServer) -> Iterator[Locked]:
-    yield Locked(world, moto_server)
+def locked(world: World) -> Locked:
+    """On SeaweedFS, which has Object Lock."""
+    return Locked(world, world.s3)
 
 
-def test_all_that_a_snapshot_needs_is_locked_and_the_rest_is_not(locked: Locked) -> None:
+@pytest.mark.parametrize("service", ["seaweedfs", "moto"])
+def test_all_that_a_snapshot_needs_is_locked_and_the_rest_is_not(world: World, moto_server: MotoServer, service: str) -> None:
+    locked = Locked(world, world.s3 if service == "seaweedfs" else moto_server)
     source, before = locked.world.deployment(blocks=12, size=(1, 900)), datetime.now(UTC)
     made = locked.backup(source, "--lock-for", "30d")
     assert (made["locked"]["mode"], made["locked"]["extended"]) == ("governance", 0)
@@ -94,3 +96,66 @@ def test_what_a_newer_snapshot_needs_is_locked_for_longer_and_the_rest_is_not(lo
     again = locked.backup(source, "--lock-for", "30d")
     assert again["locked"]["extended"] == 0
     assert again["repository_requests"]["put"] < 20
+
+
+def test_where_nothing_can_be_locked_it_is_refused_before_anything_is_written(world: World) -> None:
+    source, local = world.deployment(blocks=3, size=50), world.repo
+    refused = world.backup(source, "--lock-for", "30d")
+    assert "in a bucket of S3" in error_of(refused, status=2, kind="configuration")
+    assert "s3://" in refused.json["error"]["hint"]
+    plain = Locked(world, world.s3, lock=False)
+    for command in (["backup", *source.options], ["backup", *source.options, "--dry-run"]):
+        ran = plain.run(*command, "--lock-for", "30d")
+        assert "has no Object Lock" in error_of(ran, status=2, kind="configuration")
+    assert plain.files() == []
+    copied = world.run("copy", local, "--lock-for", "30d", "--json", env=plain.access)
+    assert "in a bucket of S3" in error_of(copied, status=2)
+    archive = plain.run("backup", *source.options, "--storage-class", "DEEP_ARCHIVE")
+    assert "is an archive" in error_of(archive, status=2, kind="configuration")
+    assert plain.files() == []
+    checked = {each["name"]: each for each in plain.run("check", *source.options, "--lock-for", "30d").json["checks"]}
+    assert not checked["object lock"]["ok"]
+    assert "has no Object Lock" in checked["object lock"]["detail"]
+
+
+def test_an_option_that_was_forgotten_is_refused_and_may_be_taken_back(locked: Locked) -> None:
+    source = locked.world.deployment(blocks=4, size=50)
+    locked.backup(source, "--lock-for", "30d")
+    checked = {each["name"]: each for each in locked.run("check", *source.options, "--lock-for", "30d").json["checks"]}
+    assert checked["object lock"]["ok"]
+    assert "30 days" in checked["object lock"]["detail"]
+    files = locked.files()
+    for command in (["backup", *source.options], ["prune", "--keep-last", "1", "--yes"]):
+        ran = locked.run(*command)
+        assert "was locked so far" in error_of(ran, status=2, kind="configuration")
+    assert locked.files() == files
+    (locked.world.tmp_path / "lockstep.toml").write_text('[repository]\nlock_for = "30d"\nlock_mode = "compliance"\n')
+    assert locked.backup(source)["locked"]["mode"] == "compliance"
+    assert locked.run("prune", "--keep-last", "1", "--yes").returncode == 0
+    assert locked.run("list").returncode == 0
+    made = locked.backup(source, "--lock-for", "none")
+    assert made["locked"] is None
+    assert locked.locks()[f"snapshots/{made['snapshot']}/manifest.json"] is None
+    (locked.world.tmp_path / "lockstep.toml").unlink()
+    assert locked.backup(source)["locked"] is None
+    again = locked.backup(source, "--lock-for", "30d")  # of what was written meanwhile nothing is known: all is locked anew
+    assert again["locked"]["extended"] >= 4
+    assert [path for path, until in locked.locks().items() if until is None and "manifest" in path] == []
+
+
+def test_objects_lie_in_their_class_and_the_rest_in_that_of_the_bucket(locked: Locked) -> None:
+    source, target = locked.world.deployment(blocks=4, size=50), locked.world.nowhere()
+    with source.connect() as connection:
+        add_blocks(connection, source.bucket, source.filled, 1, size=17 << 20, seed=1)
+    for arguments in ([], ["--lock-for", "1d"]):
+        place = Locked(locked.world, locked.service)
+        place.backup(source, "--storage-class", "STANDARD_IA", *arguments)
+        classes = {path: place.head(path).get("StorageClass", "STANDARD") for path in place.files()}
+        assert {path for path, each in classes.items() if each == "STANDARD_IA"} == {
+            each for each in classes if each.startswith("objects/")
+        }
+        assert set(classes.values()) == {"STANDARD", "STANDARD_IA"}
+        locks = [until for path, until in place.locks().items() if path.startswith("objects/")]
+        assert (None in locks) == (not arguments)
+    assert place.run("restore", "latest", *target.options).returncode == 0
+    same(source, target)

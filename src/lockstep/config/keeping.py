@@ -15,6 +15,8 @@ KEEPING_KEYS = ("lock_for", "lock_mode", "storage_class")
 """The keys of `[repository]` and `[repository2]`, and the options that win over them."""
 
 _NOTHING = "none"
+_LONGEST = timedelta(days=36_500)
+"""Source: Amazon S3 user guide, "Object Lock considerations": the longest retention is 100 years."""
 _CLASS = re.compile(r"[A-Z][A-Z0-9_]*")
 _ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 """Classes of which nothing can be read for hours: a restore, and the next verification, could not begin. GLACIER_IR is none of them."""
@@ -58,7 +60,7 @@ def _period(text: str, *, faults: Faults) -> timedelta:
     except ValueError as error:
         faults.add(f"--lock-for: {error}", hint="Write it as 12h, 30d, 2w, 6m or 1y6m, or none.")
         return timedelta()
-    if period <= timedelta() or now.year - period.days // 365 < 0:
+    if not timedelta() < period <= _LONGEST:
         faults.add(f"--lock-for {text} is no time to lock anything for", hint="Write it as 30d, or none.")
         return timedelta()
     return period

@@ -16,7 +16,6 @@ from lockstep.model.keeping import Keeping
 from lockstep.objects.addresses import S3Settings, parse_url, read_s3_settings
 from lockstep.objects.bucket_settings import BucketSettings
 from lockstep.objects.credentials import Credentials, find_credentials
-from lockstep.objects.kept import retention
 from lockstep.objects.second_client import connect
 from lockstep.objects.second_road import SecondRoad
 from lockstep.objects.store import RequestCounter
@@ -53,7 +52,7 @@ class ObjectLocks:
     def extend(self, key: str, until: datetime, *, size: int | None = None) -> Extended:
         """Lock an object at least until a moment. Where a marker hides it, the newest version of this size is locked."""
         try:
-            self._extend(key, until, {})
+            self._extend(key, until, None)
         except (ObjectNotFound, StoreUnreachable):  # S3 answers 405 for what a marker hides, others as it comes
             if self._is_seen(key):
                 raise
@@ -65,22 +64,22 @@ class ObjectLocks:
 
         Raises ObjectNotFound, also where a marker hides it.
         """
-        return self._retention(key, {})[1]
+        return self._retention(key, None)[1]
 
-    def _extend(self, key: str, until: datetime, which: dict[str, str]) -> None:
+    def _extend(self, key: str, until: datetime, version: str | None) -> None:
         try:
-            self._put(key, self.keeping.lock_mode, until, which)
+            self._put(key, self.keeping.lock_mode, until, version)
         except PermissionMissing:
-            mode, there = self._retention(key, which)
+            mode, there = self._retention(key, version)
             if there is not None and there >= until:  # it cannot be made shorter, and need not
                 return
             if mode is None or mode.lower() == self.keeping.lock_mode:
                 raise
-            self._put(key, mode, until, which)  # its mode cannot be changed
+            self._put(key, mode, until, version)  # its mode cannot be changed
 
     def _is_seen(self, key: str) -> bool:
         try:
-            self._retention(key, {})
+            self._retention(key, None)
         except ObjectNotFound:
             return False
         return True
@@ -90,19 +89,17 @@ class ObjectLocks:
         version = next((version for version, info in versions if size is None or info.size == size), None)
         if version is None:
             return "gone"
-        self._extend(key, until, {"VersionId": version})
+        self._extend(key, until, version)
         return "hidden"
 
-    def _put(self, key: str, mode: str, until: datetime, which: dict[str, str]) -> None:
+    def _put(self, key: str, mode: str, until: datetime, version: str | None) -> None:
         self._requests.add("put")
-        with self._road.errors(key):
-            self._road.client.put_object_retention(
-                Bucket=self._road.bucket, Key=self._road.prefix + key, Retention=retention(mode, until), **which
-            )
+        self._road.lock(key, mode, until, version=version)
 
-    def _retention(self, key: str, which: dict[str, str]) -> tuple[str | None, datetime | None]:
+    def _retention(self, key: str, version: str | None) -> tuple[str | None, datetime | None]:
         """Mode and end of a lock. HEAD tells both, and more services know it than GetObjectRetention."""
         self._requests.add("head")
+        which = {} if version is None else {"VersionId": version}
         with self._road.errors(key):
             found = self._road.client.head_object(Bucket=self._road.bucket, Key=self._road.prefix + key, **which)
         return found.get("ObjectLockMode"), found.get("ObjectLockRetainUntilDate")

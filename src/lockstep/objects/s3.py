@@ -29,6 +29,7 @@ from lockstep.objects.fast_road import FastRoad
 from lockstep.objects.kept import KeepRule, as_the_bucket_does
 from lockstep.objects.keys import needs_second_road
 from lockstep.objects.limits import DELETE_BATCH, SHORT_BYTES, STREAM
+from lockstep.objects.retry import noting, retrying
 from lockstep.objects.store import Body, RequestCounter
 
 if TYPE_CHECKING:
@@ -138,9 +139,12 @@ class S3ObjectStore:
 
         create = not overwrite and self._conditional is True
         stream = _all(begin, pieces)
-        return upload_stream(
-            self._second(), key, chunks=stream, attributes=attributes, create=create, requests=self._requests, kept=self._keep(key)
-        )
+        kept, road = self._keep(key), self._second()
+        etag = upload_stream(road, key, chunks=stream, attributes=attributes, create=create, requests=self._requests, kept=kept)
+        if (until := kept.locked_until) is not None:  # said again: not every service remembers what was said before the first part
+            self._requests.add("put")
+            retrying(lambda: road.lock(key, kept.lock_mode, until), on_retry=noting(self._requests))
+        return etag
 
     def delete(self, keys: Iterable[str]) -> None:
         """DeleteObjects for up to 1,000 keys at a time; single requests for odd keys, and where the service has no bulk deletion."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from itertools import takewhile
 from typing import Any
@@ -28,7 +29,7 @@ from lockstep.objects import attributes as spelling
 from lockstep.objects import failures
 from lockstep.objects.addresses import S3Settings
 from lockstep.objects.failures import Place
-from lockstep.objects.kept import BY_ITSELF, Kept, as_boto, md5_of
+from lockstep.objects.kept import BY_ITSELF, Kept, as_boto, md5_of, retention
 from lockstep.objects.keys import Span, spans_in_directory_order, spans_in_key_order
 from lockstep.objects.listing import Page, is_truncated_without_token, parse_page
 from lockstep.objects.retry import noting, retrying
@@ -119,6 +120,12 @@ class SecondRoad:
         with self.errors(key):
             response = self.client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=data, **more)
         return unquoted(response)
+
+    def lock(self, key: str, mode: str, until: datetime, *, version: str | None = None) -> None:
+        """Lock an object, or a version of it, until a moment."""
+        which = {} if version is None else {"VersionId": version}
+        with self.errors(key):
+            self.client.put_object_retention(Bucket=self.bucket, Key=self.prefix + key, Retention=retention(mode, until), **which)
 
     def delete(self, keys: list[str]) -> None:
         """Delete objects, one request each."""

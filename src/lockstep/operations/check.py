@@ -12,7 +12,16 @@ from lockstep.model.addresses import DatabaseAddress, StoreAddress
 from lockstep.model.checkup import Checkup
 from lockstep.objects.open import open_store
 from lockstep.objects.store import ObjectStore
-from lockstep.operations import check_clocks, check_database, check_probe, check_repository, check_restore, check_room, check_stores
+from lockstep.operations import (
+    check_clocks,
+    check_database,
+    check_locks,
+    check_probe,
+    check_repository,
+    check_restore,
+    check_room,
+    check_stores,
+)
 from lockstep.operations.check_book import Book, Found
 from lockstep.operations.check_repository import Kept
 from lockstep.operations.check_stores import Reached, Sample
@@ -63,6 +72,7 @@ def check(subject: CheckSubject, *, listener: Listener = SILENT) -> Checkup:
         book.ask("repository lock", lambda: check_repository.lock(kept.value))
         if _is_s3(subject.repository):
             book.ask("repository lifecycle", lambda: check_repository.lifecycle(kept.value))
+        if subject.repository.keeping.lock_for is not None:
             book.ask("object lock", lambda: check_locks.object_lock(kept.value.store))
 
         needs = check_room.estimate(live.known, kept.known, view.known, sample.known)

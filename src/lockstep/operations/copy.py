@@ -70,11 +70,7 @@ def copy(
         wanted = _wanted(manifests, options, now=now, zone=zone)
         findings = [Finding("damaged", each.path, None, (each.snapshot,), each.why) for each in damaged]
         broken = {each.snapshot for each in damaged}
-        refuse_unlockable(target_store)
-        target, new = open_mirror(source, target_store)
-        refuse_unlocked(target)
-        if new:
-            listener(Note(f"made a new mirror at {target_store.url}"))
+        target, new = _opened_mirror(source, target_store, listener)
         with writer_lock(target_store, "copy", listener=listener) as lock:
             tables = Tables(work)
             try:
@@ -110,6 +106,15 @@ def copy(
         seconds=time.monotonic() - started,
         locked=locking.result(now) if locking else None,
     )
+
+
+def _opened_mirror(source: Repository, store: ObjectStore, listener: Listener) -> tuple[Repository, bool]:
+    refuse_unlockable(store)
+    target, new = open_mirror(source, store)
+    refuse_unlocked(target)
+    if new:
+        listener(Note(f"made a new mirror at {store.url}"))
+    return target, new
 
 
 def _wanted(manifests: Sequence[Manifest], options: CopyOptions, *, now: datetime, zone: tzinfo) -> list[Manifest]:

@@ -19,7 +19,9 @@ from cryptography.x509.oid import NameOID
 
 from lockstep.errors import StoreUnreachable
 from lockstep.model.addresses import StoreAddress
+from lockstep.objects.memory import MemoryBody
 from lockstep.objects.open import open_store
+from support.lanes import CAREFUL, answers
 
 BODY = b"<ListBucketResult><Contents><Key>a</Key><Size>3</Size></Contents></ListBucketResult>"
 ANSWER = (
@@ -139,7 +141,11 @@ def test_a_ca_of_ones_own_is_trusted_on_both_roads_when_it_is_named(
     assert trusting.read("a").bytes() == BODY
     assert trusting.read("a//b").bytes() == BODY
     assert [found.key for page in trusting.list() for found in page] == ["a"]
+    body = answers(trusting, ["a"])["a"]
+    assert isinstance(body, MemoryBody)
+    assert body.data == BODY
     doubting = open_store(address(endpoint))
+    assert answers(doubting, ["a", "b"]) == {"a": CAREFUL, "b": CAREFUL}
     for key in ("a", "a//b"):
         with pytest.raises(StoreUnreachable, match=f"cannot reach {endpoint}: its TLS certificate is not trusted"):
             doubting.read(key)
@@ -161,8 +167,10 @@ def test_the_bucket_is_in_the_path_or_in_the_host(
         store.read("dir/a b")
         store.read("dir//b")
         store.write("a", b"", overwrite=True)
+        answers(store, ["dir/a b"])
         list(store.list("dir/"))
         sent = [request.partition(b" HTTP/1.1")[0] for request in server.requests]
-        assert sent[:3] == [b"GET " + host + b"/dir/a%20b", b"GET " + host + b"/dir//b", b"PUT " + host + b"/a"]
-        assert sent[3].startswith(b"GET " + host)
-        assert b"list-type=2" in sent[3]
+        wanted = [b"GET " + host + b"/dir/a%20b", b"GET " + host + b"/dir//b", b"PUT " + host + b"/a", b"GET " + host + b"/dir/a%20b"]
+        assert sent[:4] == wanted
+        assert sent[4].startswith(b"GET " + host)
+        assert b"list-type=2" in sent[4]

@@ -50,6 +50,22 @@ def needs_second_road(attributes: ObjectAttributes | None) -> bool:
     return attributes is not None and any(name.lower() in _LOWER_NAMES for name in attributes.metadata)
 
 
+_FIELDS = {header.lower(): field for field, header, _ in _HEADERS}
+_METADATA = "x-amz-meta-"
+
+
+def is_header(name: str) -> bool:
+    """True for a header, in lower case, that carries an attribute."""
+    return name in _FIELDS or name.startswith(_METADATA)
+
+
+def from_headers(headers: Mapping[str, str]) -> ObjectAttributes:
+    """The attributes in the headers of an answer, their names in lower case."""
+    known = {_FIELDS[name]: value for name, value in headers.items() if name in _FIELDS}
+    metadata = {name.removeprefix(_METADATA): value for name, value in headers.items() if name.startswith(_METADATA)}
+    return ObjectAttributes(**known, metadata=metadata)
+
+
 def from_boto(response: Mapping[str, Any]) -> ObjectAttributes:
     """The attributes in the answer to GetObject or HeadObject."""
     headers = {field: response.get(name) for field, _, name in _HEADERS}

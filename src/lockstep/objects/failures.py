@@ -247,6 +247,13 @@ def from_obstore(error: BaseException) -> Failure:
     return Failure(reason=reason_in(text))
 
 
+def from_body(status: int, body: bytes) -> Failure:
+    """What an answer of an S3 service says that is no object."""
+    text = body.decode("utf-8", "replace")
+    code, message = _CODE.search(text), _MESSAGE.search(text)
+    return Failure(status, code[1] if code else "", message[1] if message else "")
+
+
 def from_client_error(response: Any) -> Failure:
     """What the answer inside botocore's ClientError says; HEAD has no body, so its code is the status."""
     error = response.get("Error", {})

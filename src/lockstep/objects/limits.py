@@ -49,7 +49,25 @@ class StreamLimits:
         return max(1, self.memory_bytes // self.part_size(number))
 
 
+@dataclass(frozen=True, slots=True)
+class LaneLimits:
+    """What goes through the lane of small objects.
+
+    weight_bytes: the longest object: beyond it the bytes cost more than the request, and hashing them in several threads pays. Each
+        object in flight counts as so much of the budget.
+    waiting: how many items may wait for the workers before the lane takes no more.
+    slow_seconds: a local disk stores a small object in a tenth of this; where it takes longer, on the moving mean of `mean_of` objects,
+        many threads are faster than one.
+    """
+
+    weight_bytes: int = 64 * 1024
+    waiting: int = 128
+    slow_seconds: float = 0.002
+    mean_of: int = 64
+
+
 HTTP = HttpLimits()
+LANE = LaneLimits()
 STREAM = StreamLimits()
 
 DELETE_BATCH = 1000

@@ -60,9 +60,21 @@ class ByteBudget:
         try:
             yield
         finally:
-            with self._changed:
-                self._used -= count
-                self._changed.notify_all()
+            self.give_back(count)
+
+    def try_take(self, count: int) -> bool:
+        """Take bytes if they are there now; whoever took them gives them back."""
+        with self._changed:
+            if self._used and self._used + count > self._limit:
+                return False
+            self._used += count
+            return True
+
+    def give_back(self, count: int) -> None:
+        """Let others have bytes that were taken."""
+        with self._changed:
+            self._used -= count
+            self._changed.notify_all()
 
 
 class _Shared(Generic[Item]):
@@ -113,10 +125,17 @@ class Pacer:
 
 
 def in_parallel(
-    items: Iterable[Item], work: Callable[[Item], Result], *, threads: int | Pacer, stop: Stop, every_seconds: float = 0.2
+    items: Iterable[Item],
+    work: Callable[[Item], Result],
+    *,
+    threads: int | Pacer,
+    stop: Stop,
+    every_seconds: float = 0.2,
+    beside: Callable[[], list[Result]] = list,
 ) -> Iterator[list[Result]]:
     """Apply `work` to every item in threads; yield what is done, in no order, in a list every `every_seconds` (may be empty).
 
+    `beside` gives the results of whoever works beside the threads on the same items.
     `threads` is their number, or a pacer that finds it. `items` is advanced by one thread at a time and never ahead of the work.
     The first error of any worker ends all and is raised here;
     when the consumer stops early, the workers end after the object in hand.
@@ -126,7 +145,7 @@ def in_parallel(
     try:
         while crew.is_at_work():
             crew.wait(every_seconds)
-            results = _drain(crew.done)
+            results = _drain(crew.done) + beside()
             pacer.count(len(results))
             yield results
             if crew.failed:
@@ -135,7 +154,7 @@ def in_parallel(
         crew.over.set()
     if crew.failed:
         raise crew.failed[0]
-    yield _drain(crew.done)
+    yield _drain(crew.done) + beside()
 
 
 class _Crew(Generic[Item, Result]):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from lockstep.errors import KeyRefused, MissingObjects, ObjectDamaged, ObjectNotFound
+from lockstep.errors import KeyRefused, LockstepError, MissingObjects, ObjectDamaged, ObjectNotFound, StoreUnreachable
 from lockstep.model.inventory import InventoryEntry, MissingObject, Wanted, WhyMissing
 from lockstep.objects.doubt import Doubt
+from lockstep.objects.lane import Lane
+from lockstep.objects.limits import LANE
+from lockstep.objects.memory import MemoryBody
+from lockstep.objects.plain_gets import PlainGets, Question, plain_gets_of
 from lockstep.objects.raid import read_expected, weight_in_memory
 from lockstep.objects.retry import PATIENT, noting, retrying
-from lockstep.objects.store import Body, ObjectStore
-from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits
+from lockstep.objects.store import Body, ObjectStore, is_local
+from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits, in_parallel
 from lockstep.repository.pool import WrongBytes, save_object
 from lockstep.steps import step
 
@@ -37,6 +41,15 @@ class Fetcher:
     fail_fast: bool = False
     other_etags: set[str] = field(default_factory=set)
     """Stores whose ETags turned out to be no MD5 of the bytes."""
+    gets: dict[str, PlainGets] = field(init=False, default_factory=dict)
+    """The buckets whose small objects can be had through the lane."""
+
+    def __post_init__(self) -> None:
+        """Look at the stores once."""
+        if not is_local(self.repository):
+            return  # what each object waits for is the answer to its PUT, and workers wait for many at once
+        gets = {name: plain_gets_of(store) for name, store in self.stores.items()}
+        object.__setattr__(self, "gets", {name: each for name, each in gets.items() if each is not None})
 
     def fetch(self, wanted: Wanted, pacer: Pacer) -> Outcome:
         """Copy one object, or say why it cannot be had. `pacer` is told when a store asks for fewer requests.
@@ -58,6 +71,37 @@ class Fetcher:
                 return self._missing(wanted, "wrong_checksum")
             except WrongBytes as wrong:
                 return self._missing(wanted, wrong.why)
+
+    def ask(self, wanted: Wanted) -> Question | None:
+        """How a small object is asked for that is to be had in the ordinary way; None for one that needs care."""
+        gets = self.gets.get(wanted.store)
+        if (
+            gets is None
+            or wanted.size is None
+            or not 0 <= wanted.size <= LANE.weight_bytes
+            or wanted.odd
+            or wanted.found_version is not None
+        ):
+            return None
+        return gets.question(wanted.found_key or wanted.key)
+
+    def settle(self, wanted: Wanted, answer: MemoryBody | LockstepError, pacer: Pacer) -> Outcome | None:
+        """What became of an object that was asked for so; None when `fetch` must look at it, which asks again."""
+        if isinstance(answer, ObjectNotFound):
+            return self._missing(wanted, "lost")
+        if isinstance(answer, LockstepError):
+            if isinstance(answer, StoreUnreachable):
+                noting(self.stores[wanted.store].requests, and_then=pacer.note)(answer, 0)
+            return None
+        trusted = wanted.store not in self.other_etags
+        try:
+            entry = save_object(self.repository, wanted, answer, limits=self.limits, work=self.work, etag_is_md5=trusted)
+        except WrongBytes as wrong:
+            return self._missing(wanted, wrong.why) if wrong.why == "wrong_size" else None
+        except KeyRefused:
+            return None
+        step("object.copied")
+        return entry
 
     def _fetched(self, wanted: Wanted, pacer: Pacer) -> InventoryEntry:
         doubt = Doubt()
@@ -111,3 +155,20 @@ class Fetcher:
                 hint="Leave out --fail-fast to back up everything else, or run 'lockstep audit' to see all that is missing.",
             )
         return MissingObject(wanted.store, wanted.key, wanted.size, why)
+
+
+def fetch_all(fetcher: Fetcher, wanted: Iterable[Wanted], pacer: Pacer) -> Iterator[list[Outcome]]:
+    """Fetch objects, small ones through the lane and the rest by workers; yields what is done every now and then."""
+    if not fetcher.gets:
+        yield from in_parallel(wanted, lambda each: fetcher.fetch(each, pacer), threads=pacer, stop=fetcher.stop)
+        return
+    lane = Lane[Wanted, Outcome](
+        wanted,
+        ask=fetcher.ask,
+        finish=lambda each, answer: fetcher.settle(each, answer, pacer),
+        pacer=pacer,
+        budget=fetcher.budget,
+        stop=fetcher.stop,
+    )
+    with lane:
+        yield from in_parallel(lane.careful(), lambda each: fetcher.fetch(each, pacer), threads=pacer, stop=fetcher.stop, beside=lane.drain)

@@ -14,10 +14,10 @@ from typing import Any
 from lockstep.errors import LockstepError, RepositoryNotFound, WorkersFailed
 from lockstep.model.inventory import MissingObject
 from lockstep.model.pacing import PaceLimits
-from lockstep.model.workers import Copying, Shard, ShardReport
+from lockstep.model.workers import Copying, Shard, ShardReport, Uploading
 from lockstep.objects.transfer import Pacer, Stop, TransferLimits, in_parallel
 from lockstep.operations.counting import peak_rss_bytes
-from lockstep.operations.fetching import Fetcher
+from lockstep.operations.fetching import Fetcher, fetch_all
 from lockstep.operations.sending import Sender
 from lockstep.operations.work import work_directory
 from lockstep.operations.worker_places import Opened, carried, opened_places
@@ -96,26 +96,28 @@ def _moved(shard: Shard, items: Iterator[Any], opened: Opened, *, stop: Stop, no
     limits = TransferLimits(threads=shard.threads, pace=pace)
     pacer = Pacer(limits)
     with work_directory(Path(shard.temporary) if shard.temporary else None) as directory:
-        move = _mover(shard, opened, limits=limits, pacer=pacer, directory=directory, stop=stop, notes=notes)
-        yield from in_parallel(items, move, threads=pacer, stop=stop)
+        if isinstance(shard.work, Copying):
+            budget, etags = opened.budget, opened.other_etags
+            fetcher = Fetcher(opened.stores, opened.repository, limits, budget, directory, stop, shard.work.fail_fast, etags)
+            yield from fetch_all(fetcher, items, pacer)
+        else:
+            yield from in_parallel(
+                items, _sending(shard.work, opened, limits, pacer=pacer, stop=stop, notes=notes), threads=pacer, stop=stop
+            )
     opened.width = pacer.width
 
 
-def _mover(
-    shard: Shard, opened: Opened, *, limits: TransferLimits, pacer: Pacer, directory: Path, stop: Stop, notes: list[str]
+def _sending(
+    work: Uploading, opened: Opened, limits: TransferLimits, *, pacer: Pacer, stop: Stop, notes: list[str]
 ) -> Callable[[Any], Any]:
-    """What moves one object of the shard."""
-    work, stores = shard.work, opened.stores
-    if isinstance(work, Copying):
-        fetcher = Fetcher(stores, opened.repository, limits, opened.budget, directory, stop, work.fail_fast, opened.other_etags)
-        return lambda wanted: fetcher.fetch(wanted, pacer)
+    """What sends one object of the shard."""
 
     def listen(event: Event) -> None:
         if isinstance(event, Note):
             notes.append(event.message)
 
     repository = open_repository(opened.repository)
-    sender = Sender(stores, repository, limits, opened.budget, stop, listen, work.overwrite, work.verify, work.ask_each)
+    sender = Sender(opened.stores, repository, limits, opened.budget, stop, listen, work.overwrite, work.verify, work.ask_each)
     return lambda item: sender.send(item[0], item[1], pacer)
 
 

@@ -117,10 +117,11 @@ class RestoreFailed(LockstepError):
     kind = "restore_failed"
 
 
-FaultKind = Literal["busy", "failed", "broken_off", "silent", "unreachable", "wrong_bytes", "not_found", "credentials"]
+FaultKind = Literal["busy", "failed", "broken_off", "silent", "unreachable", "wrong_bytes", "not_found", "credentials", "older_version"]
 """What went wrong with a request that is worth another try: the store asked for fewer (503, 429), answered 5xx, broke the connection off,
 stayed silent, could not be connected to, gave bytes that are not what it announced, did not find what should be there,
-or refused keys that had expired."""
+refused keys that had expired, or had the right
+bytes in an older version only."""
 
 
 class StoreUnreachable(LockstepError):

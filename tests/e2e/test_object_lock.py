@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from support.parsec_shape import add_blocks
 from support.servers import MotoServer
@@ -158,4 +159,30 @@ def test_objects_lie_in_their_class_and_the_rest_in_that_of_the_bucket(locked: L
         locks = [until for path, until in place.locks().items() if path.startswith("objects/")]
         assert (None in locks) == (not arguments)
     assert place.run("restore", "latest", *target.options).returncode == 0
+    same(source, target)
+
+
+def test_what_a_thief_covers_is_named_and_restored_all_the_same(locked: Locked) -> None:
+    source, target = locked.world.deployment(blocks=8, size=(40, 900)), locked.world.nowhere()
+    locked.backup(source, "--lock-for", "30d")
+    objects = [path for path in locked.files() if path.startswith("objects/")]
+    (dump,) = (path for path in locked.files() if path.endswith("database.dump"))
+    for path in (*objects[:3], dump):  # with a marker, which is all that he can do who may delete
+        locked.client.delete_object(Bucket=locked.bucket, Key=locked.prefix + path)
+    for path, data in ((objects[3], b"x" * locked.head(objects[3])["ContentLength"]), (objects[4], b"longer" * 999)):
+        locked.client.put_object(Bucket=locked.bucket, Key=locked.prefix + path, Body=data)
+    for version in locked.client.list_object_versions(Bucket=locked.bucket)["Versions"]:
+        if version["Key"].removeprefix(locked.prefix) in objects[5:]:
+            with pytest.raises(ClientError, match="AccessDenied"):
+                locked.client.delete_object(Bucket=locked.bucket, Key=version["Key"], VersionId=version["VersionId"])
+    verified = locked.run("verify", "--read-data")
+    assert verified.returncode == 3
+    found = {each["path"]: each for each in verified.json["findings"]}
+    assert found.keys() == {*objects[:5], dump}
+    assert {each["kind"] for each in found.values()} == {"missing", "damaged"}
+    assert all("an older version of it is right" in each["detail"] for each in found.values())
+    restored = locked.run("restore", "latest", *target.options)
+    assert (restored.returncode, restored.json["consistent"]) == (0, True), restored
+    assert restored.json["faults"]["older_version"] == 6
+    assert "older version" in restored.stderr
     same(source, target)

@@ -9,6 +9,9 @@ FindingKind = Literal["missing", "damaged", "truncated", "unreadable", "tampered
 """Not there; of other bytes; shorter than it was; there, but the disk or the store does not give it; right by its own checksum, or well
 formed, and still not what the rest of the repository says."""
 
+OLDER_IS_RIGHT = "an older version of it is right"
+"""How the detail of a finding ends where the bucket still has what was recorded."""
+
 Depth = Literal["quick", "sizes", "data"]
 """How deep a verification looks: at all files but objects; also at the presence and size of objects; also at their bytes."""
 

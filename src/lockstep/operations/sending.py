@@ -25,7 +25,8 @@ from lockstep.objects.retry import PATIENT, noting, retrying
 from lockstep.objects.store import Body, ObjectStore
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits
 from lockstep.progress import Listener, Note
-from lockstep.repository.pool import read_object
+from lockstep.repository.keyed_store import turn_to_older
+from lockstep.repository.pool import place_of, read_object
 from lockstep.repository.repository import Repository
 from lockstep.steps import step
 
@@ -202,7 +203,8 @@ class Sender:
         return self._wrong(attempt, "", "damaged: it cannot be decrypted")
 
     def _wrong(self, attempt: _Attempt, digest: str, why: str) -> Damaged | StoreUnreachable:
-        if self.repository.is_local or attempt.doubt.is_settled(digest):
+        entry, settled = attempt.entry, self.repository.is_local or attempt.doubt.is_settled(digest)
+        if settled and not turn_to_older(self.repository.store, place_of(entry), size=entry.size_there, sha256=entry.sha256_there):
             return Damaged(why)
         return StoreUnreachable(
             f"the repository's object {attempt.entry.key!r} is {why}",

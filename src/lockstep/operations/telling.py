@@ -24,6 +24,7 @@ WORDS: Mapping[FaultKind, str] = {
     "wrong_bytes": "gave wrong bytes",
     "not_found": "did not find what was there",
     "credentials": "refused keys that had expired",
+    "older_version": "had what was recorded in an older version only",
 }
 """What a store did, by the kind of fault."""
 

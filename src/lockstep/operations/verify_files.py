@@ -14,6 +14,7 @@ from lockstep.objects.checksums import Checker
 from lockstep.objects.retry import retrying
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, in_parallel
+from lockstep.operations.verify_older import with_older
 from lockstep.operations.verify_structure import Structure
 from lockstep.progress import Listener, StageAdvanced, StageEnded, StageStarted
 from lockstep.repository import layout
@@ -92,7 +93,8 @@ def verify_files(
     for batch in in_parallel(entries, check, threads=threads, stop=stop):
         for entry, fault, table in batch:
             if fault is not None:
-                found.findings.append(Finding(fault.kind, entry.path, None, touched_by(structure, entry), fault.detail))
+                told = with_older(store, fault, entry.path, size=entry.size, sha256=entry.sha256)
+                found.findings.append(Finding(told.kind, entry.path, None, touched_by(structure, entry), told.detail))
             elif table is not None:
                 found.tables[entry.path] = table
             elif entry.encrypted and _is_table(entry):

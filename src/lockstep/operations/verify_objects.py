@@ -17,6 +17,7 @@ from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Pacer, Stop, TransferLimits, in_parallel
 from lockstep.operations.pool_reader import PoolReader
 from lockstep.operations.verify_files import VerifiedFiles, whole_chain
+from lockstep.operations.verify_older import with_older
 from lockstep.operations.verify_structure import Structure
 from lockstep.progress import Listener, Note, StageAdvanced, StageEnded, StageStarted
 from lockstep.repository import layout
@@ -196,4 +197,5 @@ class ObjectsVerification:
 
     def _patiently(self, check: verifications.Check, place: Place, pacer: Pacer) -> Fault | None:
         on_retry = noting(self.store.requests, and_then=pacer.note)
-        return retrying(lambda: check(*place), on_retry=on_retry, stop=self.stop)
+        fault = retrying(lambda: check(*place), on_retry=on_retry, stop=self.stop)
+        return fault and with_older(self.store, fault, place[0], size=place[1], sha256=place[2])

@@ -15,6 +15,7 @@ WORDS = {
     "wrong_bytes": "with wrong bytes",
     "not_found": "not found at first",
     "credentials": "with keys that had expired",
+    "older_version": "for an older version, since something covers the right one",
 }
 
 

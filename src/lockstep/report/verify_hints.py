@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lockstep.model.findings import Finding
+from lockstep.model.findings import OLDER_IS_RIGHT, Finding
 from lockstep.repository import layout
 from lockstep.repository.copies import COPIES
 from lockstep.repository.drills import DRILLS
@@ -10,6 +10,7 @@ from lockstep.repository.drills import DRILLS
 VERIFICATIONS = "verifications/"
 
 UNREADABLE = "Mend the disk, or the rights to the file, and verify again: its bytes may still be right."
+COVERED = "Find out who was in the bucket, then uncover it (docs/how-to/lock-a-repository.md); a restore reads the older version meanwhile."
 OBJECT = "Run 'lockstep repair --repository', which fetches it again from the bucket, if that has it."
 ENCRYPTED_OBJECT = "Bring it back from a copy of the repository: what is encrypted anew is not what was recorded."
 MARKER = f"Bring {layout.MARKER} back from a copy of the repository: without it nothing can be opened."
@@ -28,8 +29,8 @@ STRANGER = "Find out who wrote to the repository: lockstep writes nothing there.
 
 def hint_for(finding: Finding) -> str:
     """One sentence that begins with a verb."""
-    if finding.kind == "unreadable":
-        return UNREADABLE
+    if finding.kind == "unreadable" or finding.detail.endswith(OLDER_IS_RIGHT):
+        return UNREADABLE if finding.kind == "unreadable" else COVERED
     own = _of_its_own(finding)
     if own is not None:
         return own

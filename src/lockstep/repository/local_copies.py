@@ -11,7 +11,7 @@ from lockstep.objects.doubt import Doubt
 from lockstep.objects.known import read_known
 from lockstep.objects.store import ObjectStore
 from lockstep.repository.hashed import Hashed
-from lockstep.repository.keyed_store import keyring_of
+from lockstep.repository.keyed_store import keyring_of, turn_to_older
 from lockstep.repository.layout import ENCRYPTED
 from lockstep.repository.manifest import FileEntry
 
@@ -29,8 +29,12 @@ def local_copy(store: ObjectStore, entry: FileEntry, directory: Path) -> Path:
         except RepositoryInvalid:
             target.unlink(missing_ok=True)
             # What came over a network is read again before it counts as damaged.
-            if here is not None or not stored.size or doubt.is_settled(stored.sha256):
+            if here is not None:
                 raise
+            if not stored.size or doubt.is_settled(stored.sha256):
+                if not turn_to_older(store, entry.path, size=entry.size, sha256=entry.sha256):
+                    raise
+                continue
             store.requests.add_fault("wrong_bytes", f"the bytes of '{entry.path}' are not what its manifest says")
         except LockstepError:
             target.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lockstep.encryption.streams import encrypt, encrypted
-from lockstep.errors import ObjectExists, RepositoryInvalid
+from lockstep.errors import ObjectExists, ObjectNotFound, RepositoryInvalid
 from lockstep.model.checks import Received, decide_why_wrong
 from lockstep.model.inventory import InventoryEntry, Wanted, WhyMissing, attributes_as_text
 from lockstep.model.keys import can_be_a_file_name, is_store_name, may_be_another
@@ -18,7 +18,7 @@ from lockstep.objects.store import Body, ObjectStore
 from lockstep.objects.transfer import TransferLimits
 from lockstep.repository.decrypted_body import DecryptedBody
 from lockstep.repository.hashed import Hashed
-from lockstep.repository.keyed_store import keyring_of
+from lockstep.repository.keyed_store import keyring_of, turn_to_older
 from lockstep.repository.layout import ENCRYPTED, encrypted_path, is_odd_path, odd_path, own_path
 from lockstep.repository.locked import lock_again
 
@@ -99,7 +99,12 @@ def read_object(store: ObjectStore, entry: InventoryEntry) -> Body:
 
 def read_stored(store: ObjectStore, entry: InventoryEntry) -> Body:
     """Begin to read the bytes of an object as they lie there. Raises ObjectNotFound when the repository lost them."""
-    return read_known(store, place_of(entry))
+    place = place_of(entry)
+    try:
+        return store.read(place)
+    except ObjectNotFound:
+        turn_to_older(store, place, size=entry.size_there, sha256=entry.sha256_there)
+        return read_known(store, place)
 
 
 def place_of(entry: InventoryEntry) -> str:

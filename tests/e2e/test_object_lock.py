@@ -186,3 +186,62 @@ def test_what_a_thief_covers_is_named_and_restored_all_the_same(locked: Locked) 
     assert restored.json["faults"]["older_version"] == 6
     assert "older version" in restored.stderr
     same(source, target)
+
+
+def test_a_prune_frees_nothing_that_is_locked_and_what_stays_is_locked(locked: Locked) -> None:
+    source = locked.world.deployment(blocks=8, size=(40, 900))
+    first = locked.backup(source, "--lock-for", "30d")["snapshot"]
+    with source.connect() as connection:
+        connection.execute("DELETE FROM block WHERE _id IN (SELECT _id FROM block ORDER BY _id LIMIT 3)")
+    second = locked.backup(source, "--lock-for", "30d")["snapshot"]
+    pruned = locked.run("prune", "--keep-last", "1", "--yes", "--lock-for", "30d")
+    assert (pruned.returncode, pruned.json["removed"], pruned.json["objects_removed"]) == (0, [first], 3), pruned
+    assert (pruned.json["bytes_are"], pruned.json["bytes_freed"]) == ("locked", 0)
+    versions = locked.client.list_object_versions(Bucket=locked.bucket, Prefix="r/objects/")
+    assert (len(versions["Versions"]), len(versions["DeleteMarkers"])) == (8, 3)
+    loose = {path.partition("/")[0] for path, until in locked.locks().items() if until is None}
+    assert loose <= {"locks", "object-lock.json", "copies", "verifications"}
+    assert locked.backup(source, "--lock-for", "30d")["locked"]["extended"] == 0
+    assert next(each["snapshot"] for each in locked.run("list").json["snapshots"]) == second
+    assert locked.run("verify", "--read-data").json["findings"] == []
+
+
+def test_a_mirror_is_locked_whatever_the_first_repository_is(locked: Locked) -> None:
+    world, mirror = locked.world, locked.world.repo
+    world.repo = str(world.tmp_path / "first")
+    source, target = world.deployment(blocks=8, size=(40, 900)), world.nowhere()
+    access = {name.replace("_REPO_", "_REPO2_"): value for name, value in locked.access.items()}
+
+    def copied(*arguments: str) -> Any:
+        ran = world.run("copy", mirror, "--json", *arguments, env=access)
+        assert ran.returncode == 0, ran
+        return ran.json
+
+    world.backup(source)
+    assert copied("--lock-for", "1h")["locked"]["extended"] == 0
+    first = locked.locks()
+    assert copied("--lock-for", "30d")["locked"]["extended"] == 0  # there is nothing new, so its time goes on
+    with source.connect() as connection:
+        add_blocks(connection, source.bucket, source.filled, 2, size=(40, 900), seed=1)
+    world.backup(source)
+    before = datetime.now(UTC)
+    assert copied("--lock-for", "30d")["locked"]["extended"] >= 8
+    second = locked.locks()
+    dump = next(path for path in sorted(first) if path.endswith("database.dump"))
+    assert {path for path, until in second.items() if until and until < before + DAYS} == {dump}
+    assert {path.partition("/")[0] for path, until in second.items() if until is None} <= {"locks", "object-lock.json", "copies"}
+    refused = world.run("copy", mirror, "--json", env=access)
+    assert "was locked so far" in error_of(refused, status=2)
+    world.repo = mirror
+    assert world.run("restore", "latest", *target.options, "--json", env=locked.access).returncode == 0
+    same(source, target)
+
+
+def test_workers_lock_what_they_copy(locked: Locked) -> None:
+    source, before = locked.world.deployment(blocks=30, size=(40, 900)), datetime.now(UTC)
+    made = locked.backup(source, "--lock-for", "30d", "--workers", "2", "--storage-class", "STANDARD_IA")
+    assert made["workers"]["count"] >= 1
+    objects = {path: until for path, until in locked.locks().items() if path.startswith("objects/")}
+    assert len(objects) == 30
+    assert {bool(until and until >= before + DAYS) for until in objects.values()} == {True}
+    assert {locked.head(path)["StorageClass"] for path in objects} == {"STANDARD_IA"}

@@ -36,7 +36,7 @@ REACHES: dict[str, set[str]] = {
     "verify": {"verify.record_begun", "verify.recorded", "file.made"},
     "copy": {f"copy.{each}" for each in _COPY} | _LOCK | {"file.made", "reclaim.done"},
     "copy of one": {f"copy.{each}" for each in _COPY} | _LOCK | {"file.made", "reclaim.done", "bridges.signed", "bridges.written"},
-    "backup with locks": {"locks.begun", "locks.extended", "locks.closed"},
+    "backup with locks": {"locks.begun", "locks.set", "locks.extended", "locks.closed"},
     "prune": {f"prune.{each}" for each in _PRUNE} | _LOCK | {"file.made", "reclaim.done", "bridges.signed", "bridges.written"},
 }
 """What each scenario comes past, which the scenarios hold; together it is all that the code names, which a test holds."""

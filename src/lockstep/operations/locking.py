@@ -185,7 +185,9 @@ class Locking:
 
         def one(place: tuple[str, int | None]) -> Extended:
             path, size = place
-            return self._patiently(partial(self.locks.extend, path, until, size=size), pacer)
+            told = self._patiently(partial(self.locks.extend, path, until, size=size), pacer)
+            step("locks.set")
+            return told
 
         for told in in_parallel(places, one, threads=pacer, stop=self.stop):
             for each in told:

@@ -49,6 +49,7 @@ DEEP = (
     "e2e/test_object_lock.py::test_a_prune",
     "e2e/test_object_lock.py::test_an_option",
     "e2e/test_object_lock.py::test_objects",
+    "e2e/test_object_lock.py::test_the_policy",
     "e2e/test_object_lock.py::test_what",
     "e2e/test_object_lock.py::test_where",
     "e2e/test_object_lock.py::test_workers",

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+import subprocess
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from support.parsec_shape import add_blocks
+from support.s3_policy import PolicyProxy, policy_on_page
 from support.servers import MotoServer
 from support.world import S3, Deployment, World, error_of, same
 
 pytestmark = pytest.mark.parametrize("postgres_server", [18], indirect=True)
 
 DAYS = timedelta(days=30)
+PAGE = Path(__file__).parents[2] / "docs/how-to/lock-a-repository.md"
 
 
 class Locked:
@@ -162,7 +167,7 @@ def test_objects_lie_in_their_class_and_the_rest_in_that_of_the_bucket(locked: L
     same(source, target)
 
 
-def test_what_a_thief_covers_is_named_and_restored_all_the_same(locked: Locked) -> None:
+def test_what_a_thief_covers_is_named_and_restored_all_the_same(locked: Locked, tmp_path: Path) -> None:
     source, target = locked.world.deployment(blocks=8, size=(40, 900)), locked.world.nowhere()
     locked.backup(source, "--lock-for", "30d")
     objects = [path for path in locked.files() if path.startswith("objects/")]
@@ -186,6 +191,12 @@ def test_what_a_thief_covers_is_named_and_restored_all_the_same(locked: Locked) 
     assert restored.json["faults"]["older_version"] == 6
     assert "older version" in restored.stderr
     same(source, target)
+    (tmp_path / "covered.txt").write_text("".join(f"{path}\n" for path in found))
+    (script,) = re.findall(r"^while read -r path.*?covered\.txt$", PAGE.read_text(), flags=re.DOTALL | re.MULTILINE)
+    script = script.replace("offsite", locked.bucket).replace("parsec/", "r/")
+    keys = {**locked.world.environment, **locked.world.keys, "AWS_ENDPOINT_URL": locked.service.endpoint_url}
+    subprocess.run(["bash", "-c", script], cwd=tmp_path, env=keys, check=True, timeout=100)
+    assert locked.run("verify", "--read-data").json["findings"] == []
 
 
 def test_a_prune_frees_nothing_that_is_locked_and_what_stays_is_locked(locked: Locked) -> None:
@@ -245,3 +256,26 @@ def test_workers_lock_what_they_copy(locked: Locked) -> None:
     assert len(objects) == 30
     assert {bool(until and until >= before + DAYS) for until in objects.values()} == {True}
     assert {locked.head(path)["StorageClass"] for path in objects} == {"STANDARD_IA"}
+
+
+def test_the_policy_of_the_page_is_enough_for_a_backup_and_lets_it_destroy_nothing(locked: Locked) -> None:
+    source, policy = locked.world.deployment(blocks=6, size=(40, 900)), policy_on_page(PAGE)
+    names = {"offsite/parsec/": f"{locked.bucket}/r/", "arn:aws:s3:::offsite": f"arn:aws:s3:::{locked.bucket}"}
+    with PolicyProxy(locked.world.s3.endpoint_url, policy, names=names) as proxy:
+        locked.access["LOCKSTEP_REPO_ENDPOINT_URL"] = proxy.endpoint_url
+        checked = locked.run("check", *source.options, "--lock-for", "30d")
+        assert {each["name"]: each["hint"] for each in checked.json["checks"] if not each["ok"] and each["name"] != "restore"} == {}
+        for seed in range(1, 3):
+            locked.backup(source, "--lock-for", f"{seed}d")
+            with source.connect() as connection:
+                add_blocks(connection, source.bucket, source.filled, 2, size=(40, 900), seed=seed)
+        assert proxy.denied == []
+        left = "r/snapshots/20261101T000000Z-00000000/database.dump"
+        locked.client.put_object(Bucket=locked.bucket, Key=left, Body=b"of a stopped backup")
+        made = locked.backup(source, "--lock-for", "4d")
+        assert made["locked"]["extended"] > 8
+        assert {action for action, _ in proxy.denied} == {"s3:DeleteObject"}
+        assert all(place.startswith(f"{locked.bucket}/r/snapshots/20261101T000000Z-00000000/") for _, place in proxy.denied)
+        assert left in {each["Key"] for each in locked.client.list_objects_v2(Bucket=locked.bucket, Prefix=left)["Contents"]}
+        proven = locked.run("verify", "--read-data")
+        assert proven.returncode == 0, proven

@@ -226,6 +226,8 @@ def reason_in(text: str) -> str:
 
 
 _STATUS = re.compile(r"status code: (\d{3})[^:\n]*: ?(.*?)(?:\n\nDebug source:|$)", re.DOTALL)
+_OF_ONE_KEY = re.compile(r"\(code: ([A-Za-z]+)\)")
+"""How obstore tells what became of one key of a bulk deletion that succeeded as a request."""
 _CODE = re.compile(r"<Code>\s*([^<\s]+)\s*</Code>")
 _MESSAGE = re.compile(r"<Message>\s*([^<]*?)\s*</Message>")
 
@@ -237,6 +239,8 @@ def from_obstore(error: BaseException) -> Failure:
     if found is not None:
         code, message = _CODE.search(found[2]), _MESSAGE.search(found[2])
         return Failure(int(found[1]), code[1] if code else "", message[1] if message else "")
+    if (each := _OF_ONE_KEY.search(text)) is not None:
+        return Failure(403 if each[1] == "AccessDenied" else 500, each[1])
     if "without LOCATION" in text:
         return Failure(301, "PermanentRedirect")
     if isinstance(error, FileNotFoundError):

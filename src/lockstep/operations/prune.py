@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
-from lockstep.errors import LockstepError, RepositoryInvalid
+from lockstep.errors import LockstepError, PermissionMissing, RepositoryInvalid
 from lockstep.model.prune import PrunePlan, PruneResult
 from lockstep.model.retention import Candidate, Policy, decide_retention
 from lockstep.model.snapshots import SnapshotId
@@ -204,5 +204,12 @@ def _unnamed_files(repository: Repository) -> list[str]:
 
 
 def _delete_all(store: ObjectStore, paths: list[str]) -> None:
-    if paths:
+    if not paths:
+        return
+    try:
         retrying(lambda: store.delete(paths), policy=PATIENT)
+    except PermissionMissing as error:
+        raise PermissionMissing(
+            f"{error.message}; what was removed counts no more, and its files still lie there",
+            hint="Run the same command with keys that may delete (s3:DeleteObject on all of the repository).",
+        ) from error

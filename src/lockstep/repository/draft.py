@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from lockstep.encryption.streams import encrypted
-from lockstep.errors import LockstepError
+from lockstep.errors import LockstepError, PermissionMissing
 from lockstep.model.snapshots import SnapshotId, is_snapshot_id
 from lockstep.progress import Listener, Note
 from lockstep.repository import layout
@@ -116,7 +116,8 @@ class Draft:
         store.flush()
         self.repository.write_head(self.snapshot, hashlib.sha256(data).hexdigest())
         step("commit.head")
-        store.delete(replaced)
+        with suppress(PermissionMissing):  # who may only add leaves them to the next prune
+            store.delete(replaced)
         store.flush()
         step("commit.done")
 
@@ -153,9 +154,13 @@ def reclaim(repository: Repository, *, listener: Listener) -> int:
     for name in sorted(bereft):
         listener(Note(f"the snapshot {name} has lost its manifest; its other files are left alone", level="warning"))
     for name in sorted(half_made - bereft):
-        listener(Note(f"removed what a stopped run left of {name}", fields={"snapshot": name}))
-        repository.store.delete([layout.manifest_path(SnapshotId(name))])  # of a pruned one: it must not outlast its dump
-        remove_below(repository, f"{layout.SNAPSHOTS}{name}/")
+        try:
+            repository.store.delete([layout.manifest_path(SnapshotId(name))])  # of a pruned one: it must not outlast its dump
+            remove_below(repository, f"{layout.SNAPSHOTS}{name}/")
+        except PermissionMissing:
+            listener(Note(f"what a stopped run left of {name} stays, since nothing may be deleted there", fields={"snapshot": name}))
+        else:
+            listener(Note(f"removed what a stopped run left of {name}", fields={"snapshot": name}))
     step("reclaim.done")
     return len(half_made - bereft)
 

@@ -38,6 +38,11 @@ class Finding:
     detail: str
     store: str | None = None
 
+    @property
+    def covered(self) -> bool:
+        """True when the bucket still has what was recorded, in an older version."""
+        return self.detail.endswith(OLDER_IS_RIGHT)
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lockstep.model.findings import OLDER_IS_RIGHT, Finding
+from lockstep.model.findings import Finding
 from lockstep.repository import layout
 from lockstep.repository.copies import COPIES
 from lockstep.repository.drills import DRILLS
@@ -29,7 +29,7 @@ STRANGER = "Find out who wrote to the repository: lockstep writes nothing there.
 
 def hint_for(finding: Finding) -> str:
     """One sentence that begins with a verb."""
-    if finding.kind == "unreadable" or finding.detail.endswith(OLDER_IS_RIGHT):
+    if finding.kind == "unreadable" or finding.covered:
         return UNREADABLE if finding.kind == "unreadable" else COVERED
     own = _of_its_own(finding)
     if own is not None:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from lockstep.model.findings import Checked, Finding
+from lockstep.model.findings import OLDER_IS_RIGHT, Checked, Finding
 from lockstep.report import verify as report
 from lockstep.report import verify_hints
 from lockstep.report.verify import as_lines
@@ -40,6 +41,12 @@ def test_each_file_has_its_own_way_out(path: str, hint: str) -> None:
     assert hint_for(of(path)) == hint
     assert hint_for(of(path, "missing")) == hint
     assert hint_for(of(path, "unreadable")) == verify_hints.UNREADABLE
+
+
+def test_what_the_bucket_still_has_is_uncovered() -> None:
+    for path in ("objects/main/a", f"snapshots/{ID}/database.dump"):
+        found = replace(of(path, "missing"), detail=f"is not there; {OLDER_IS_RIGHT}")
+        assert hint_for(found) == verify_hints.COVERED
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "references.parquet"])

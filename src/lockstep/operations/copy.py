@@ -85,7 +85,7 @@ def copy(
                         lambda: snapshots.copy_all([each for each in wanted if each.snapshot not in broken]), name="copy"
                     ).result()
                 step("copy.snapshots")
-                run.finish(now=datetime.now(UTC))
+                run.finish(lock, now=datetime.now(UTC))
                 lock_mirror(locking, max(run.present, default=None), changed=bool(snapshots.copied))
             finally:
                 tables.close()
@@ -192,11 +192,11 @@ class _Run:
             listener=self.listener,
         )
 
-    def finish(self, *, now: datetime) -> None:
+    def finish(self, lock: WriterLock, *, now: datetime) -> None:
         """Let the record say what is true of all snapshots that are there now, and write down in both places that there are two."""
         if self.stop.is_set():
             raise Cancelled(2)
-        self._correct_bridges()
+        self._correct_bridges(lock)
         if self.present:
             newest = max(self.present)
             self.target.write_head(newest, self.present[newest])
@@ -206,7 +206,7 @@ class _Run:
         step("copy.told")
         save_copies(self.target.store, self.source.store.url, [each.snapshot for each in self.manifests], now=now, listener=self.listener)
 
-    def _correct_bridges(self) -> None:
+    def _correct_bridges(self, lock: WriterLock) -> None:
         """A snapshot that came between two others is the predecessor of the later one again."""
         bridges, previous = self.target.bridges(), {}
         for snapshot in self.present:
@@ -214,4 +214,4 @@ class _Run:
             if needed:
                 previous[snapshot] = bridge
         if previous != bridges.previous:
-            commit_bridges(self.target, changed_bridges(bridges, self.target.id, previous=previous))
+            commit_bridges(self.target, changed_bridges(bridges, self.target.id, previous=previous), lock)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from lockstep.errors import Cancelled, ConfigurationError, IdentityNeeded, RepositoryInvalid
+from lockstep.errors import Cancelled, ConfigurationError, IdentityNeeded, RepositoryInvalid, RepositoryLocked
 from lockstep.model.findings import Fault, Finding
 from lockstep.model.snapshots import SnapshotId
 from lockstep.objects.checksums import Checker
@@ -183,7 +183,7 @@ class SnapshotCopy:
 
     def _write_record(self, bridges: Bridges) -> None:
         self.lock.check()
-        commit_bridges(self.target, bridges)
+        commit_bridges(self.target, bridges, self.lock)
         self.bridges = bridges
 
     def _fold(self, manifest: Manifest, number: int) -> Fold | None:
@@ -215,6 +215,7 @@ class SnapshotCopy:
             self._write_record(changed_bridges(self.bridges, self.target.id, **changes))
 
     def _save(self, made: Path, path: str) -> FileEntry:
+        self.lock.check()  # the name is that of the record to come, which another writer may have written by now
         entry = self.target.save_made(made, path)
         self.files_bytes += entry.size
         return entry
@@ -232,11 +233,21 @@ class SnapshotCopy:
         step("copy.durable")
         store.write(path, data, overwrite=snapshot in self.renewed)
         step("copy.manifest")
+        self._take_back_when_lost(snapshot)
         store.flush()
         self.present[snapshot] = self.target.manifest_and_checksum(snapshot)[1]
         newest = max(self.present)
         self.target.write_head(newest, self.present[newest])
         self.copied.append(snapshot)
+
+    def _take_back_when_lost(self, snapshot: SnapshotId) -> None:
+        """Whoever was suspended between the last look at the lock and the manifest may have lost its files to another writer."""
+        try:
+            self.lock.check()
+        except RepositoryLocked:
+            if snapshot not in self.renewed:  # that one was there before, whoever wrote it
+                self.target.store.delete([layout.manifest_path(snapshot)])
+            raise
 
     def _local(self, entry: FileEntry) -> Path:
         try:

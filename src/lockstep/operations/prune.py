@@ -147,7 +147,7 @@ def _forget(repository: Repository, found: PruneSet, lock: WriterLock, *, now: d
     with without_readers(repository.store):
         lock.check()
         step("prune.durable")
-        commit_bridges(repository, record)
+        commit_bridges(repository, record, lock)
     step("prune.recorded")
     if found.present:
         newest = max(found.present)

@@ -8,7 +8,7 @@ from lockstep.model.prune import SegmentState, choose_gathered
 from lockstep.model.snapshots import SnapshotId
 from lockstep.operations.prune_set import PruneSet
 from lockstep.repository import layout
-from lockstep.repository.bridges import Bridges, Fold, link_of
+from lockstep.repository.bridges import Bridges, Fold, link_of, number_for_files
 from lockstep.repository.history import present_segments
 from lockstep.repository.manifest import FileEntry, Manifest, Previous
 from lockstep.repository.mirror import bridged_previous, changed_bridges
@@ -24,7 +24,7 @@ REMEMBERED = 10_000
 def next_record(repository: Repository, found: PruneSet, *, now: datetime) -> Bridges | None:
     """The record, after the files that it names were written; None when it would say what the one before says."""
     old = found.bridges
-    number = old.number + 1
+    number = number_for_files(old.number + 1)
     removed = set(found.plan.removed)
     segments, replaced = _gathered(repository, found, number)
     if not removed and segments == old.segments and replaced == old.replaced:

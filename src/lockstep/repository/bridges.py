@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -108,6 +109,14 @@ def named_segments(manifests: Iterable[Manifest], bridges: Bridges) -> dict[str,
 def bridges_path(number: int) -> str:
     """Where a record lies."""
     return f"{BRIDGES}{number}.json"
+
+
+def number_for_files(record: int) -> int:
+    """The number in the names of the files that a record is to name: its own and six digits by chance.
+
+    So a prune that was suspended, and goes on when another one has written the record with its number, overwrites nothing of it.
+    """
+    return record * 10**6 + secrets.randbelow(10**6)
 
 
 def number_of_record(path: str) -> int:

@@ -112,6 +112,7 @@ class Draft:
         step("commit.durable")
         store.write(layout.manifest_path(self.snapshot), data)
         step("commit.manifest")
+        self.lock.check()  # whoever was suspended since the last look may have lost its files to another writer: then it takes this back
         self.committed = True
         store.flush()
         self.repository.write_head(self.snapshot, hashlib.sha256(data).hexdigest())

@@ -65,7 +65,7 @@ def run_of_segment(path: str) -> SnapshotId | None:
 
 
 def gathered_path(number: int) -> str:
-    """The segment that a record with this number puts in the place of others: nobody takes it for what a killed run left."""
+    """The segment that a record puts in the place of others: nobody takes it for what a killed run left. See `number_for_files`."""
     return f"{INVENTORY}gathered-{number}.parquet"
 
 
@@ -75,7 +75,7 @@ def is_segment(path: str) -> bool:
 
 
 def folded_path(snapshot: SnapshotId, number: int) -> str:
-    """The file of references that a record with this number puts in the place of a snapshot's own."""
+    """The file of references that a record puts in the place of a snapshot's own. See `number_for_files`."""
     return f"{SNAPSHOTS}{snapshot}/references-{number}.parquet"
 
 

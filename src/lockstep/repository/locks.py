@@ -40,6 +40,14 @@ class LeaseTimes:
     look: float = 1.0
     """How often a lease of another holder is looked at."""
 
+    def may_be_lost(self, *, unseen: float, asked: float) -> bool:
+        """True when another one may have taken a lease over, and been beaten back, without either of the two noticing.
+
+        `unseen`: how long nobody could see the lease change until its holder wrote it again; only after `dead_after` does another one take
+        it. `asked`: how long before that the holder found it its own; a new holder looks once more after `settle`, and finds out.
+        """
+        return unseen >= self.dead_after and asked > self.settle
+
 
 class WriterLock(Protocol):
     """The right to write, while it is held."""
@@ -126,10 +134,12 @@ class _HeldLease:
 
     def __init__(self, store: ObjectStore, holder: dict[str, object], times: LeaseTimes) -> None:
         self._store, self._holder, self._times = store, holder, times
-        self._stop = threading.Event()
+        self._stop, self._lost = threading.Event(), threading.Event()
+        self._shown = elapsed()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
 
     def take(self, *, overwrite: bool) -> None:
+        self._shown = elapsed()
         self._store.write(LEASE, json.dumps(self._holder).encode(), overwrite=overwrite)
         time.sleep(self._times.settle)
         self.check()
@@ -137,7 +147,7 @@ class _HeldLease:
 
     def check(self) -> None:
         found = _read(self._store)
-        if not found:
+        if not found or self._lost.is_set():
             raise _taken_away()
         if found.get("token") != self._holder["token"]:
             raise locked_by(json.dumps(found).encode())
@@ -155,8 +165,17 @@ class _HeldLease:
         while not self._stop.wait(self._times.beat):
             beats += 1
             with suppress(LockstepError):  # a missed beat is made up for by the next; `check` decides before anything counts
-                self.check()
-                self._store.write(LEASE, json.dumps({**self._holder, "beat": beats}).encode(), overwrite=True)
+                self._renew(beats)
+
+    def _renew(self, beats: int) -> None:
+        asked = elapsed()
+        self.check()
+        written = elapsed()
+        self._store.write(LEASE, json.dumps({**self._holder, "beat": beats}).encode(), overwrite=True)
+        now = elapsed()
+        if self._times.may_be_lost(unseen=now - self._shown, asked=now - asked):
+            self._lost.set()  # the process or the machine was suspended in between
+        self._shown = written
 
 
 @contextmanager
@@ -188,6 +207,11 @@ def wait_until_dead(store: ObjectStore, times: LeaseTimes) -> dict[str, object]:
         if found != seen:
             raise locked_by(json.dumps(found).encode())
     return seen
+
+
+def elapsed() -> float:
+    """Seconds by a clock that nobody sets and that goes on while the machine sleeps, where the system has one."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _read(store: ObjectStore) -> dict[str, object]:

@@ -6,12 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lockstep.errors import ObjectExists, RepositoryNotFound, TargetRefused
+from lockstep.errors import ObjectExists, RepositoryLocked, RepositoryNotFound, TargetRefused
 from lockstep.model.snapshots import SnapshotId
 from lockstep.objects.store import ObjectStore
 from lockstep.repository import layout
 from lockstep.repository.bridges import Bridges, bridges_path, record_paths, save_bridges
 from lockstep.repository.layout import manifest_path, signature_path
+from lockstep.repository.locks import WriterLock
 from lockstep.repository.manifest import Manifest, Previous
 from lockstep.repository.repository import Repository, open_repository, refuse_strangers
 from lockstep.repository.trust import read_signature, save_signature
@@ -82,12 +83,20 @@ def copy_signature(source: Repository, target: Repository, snapshot: SnapshotId)
         target.store.write(signature_path(path), f"{signature}\n".encode(), overwrite=True)
 
 
-def commit_bridges(target: Repository, bridges: Bridges) -> None:
-    """Make a record count, and delete those before it."""
+def commit_bridges(target: Repository, bridges: Bridges, lock: WriterLock) -> None:
+    """Make a record count, and delete those before it.
+
+    Raises RepositoryLocked when another writer took over meanwhile; then the record before it counts again.
+    """
     save_signature(target.store, bridges_path(bridges.number), bridges.as_bytes())  # first, so that no record is there without
     step("bridges.signed")
     save_bridges(target.store, bridges)
     step("bridges.written")
+    try:
+        lock.check()
+    except RepositoryLocked:
+        target.store.delete([bridges_path(bridges.number), signature_path(bridges_path(bridges.number))])
+        raise
     older = [path for path in record_paths(target.store) if path != bridges_path(bridges.number)]
     target.store.delete([*older, *map(signature_path, older)])
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from lockstep.errors import DiskFailed, LockstepError, RepositoryInvalid
-from lockstep.model.objects import ObjectInfo
+from lockstep.errors import DiskFailed, LockstepError, RepositoryInvalid, RepositoryLocked
+from lockstep.model.objects import ObjectAttributes, ObjectInfo
 from lockstep.model.retention import Policy
 from lockstep.objects import known
 from lockstep.objects.memory import MemoryStore
@@ -215,6 +215,29 @@ def test_what_was_said_of_removed_snapshots_is_forgotten(store: MemoryStore, ids
     assert [path for path in left if path.startswith("drills/")] == [f"drills/20260301T120000Z-{ids[3]}.json"]
     assert known_copies(store) == {ids[3]: ["s3://other"]}
     assert all(ids[0].encode() not in left[path] for path in ("verifications/1.json", "verifications/2.json"))
+
+
+class Overtaken(WrappedStore):
+    """A place at which a prune is suspended before it first writes, and another one, which keeps two, does all its work meanwhile."""
+
+    def write_stream(
+        self, key: str, chunks: Iterable[bytes], *, attributes: ObjectAttributes | None = None, overwrite: bool = False
+    ) -> str | None:
+        if not load_bridges(self._store).number:
+            self._store.delete([locks.LEASE])  # taken over, and given back
+            done(self._store, PruneOptions(Policy(last=2)))
+        return super().write_stream(key, chunks, attributes=attributes, overwrite=overwrite)
+
+
+@pytest.mark.usefixtures("ids")
+def test_a_prune_that_slept_while_another_one_did_its_work_harms_nothing(keeper: Keeper, store: MemoryStore) -> None:
+    contents = {"common": b"c", "of day 0": b"\0"}, {"common": b"c"}
+    kept = [keeper.backup(objects, at=DAY + timedelta(days=day)) for day, objects in enumerate(contents, start=4)]
+    with pytest.raises(RepositoryLocked):
+        prune(Overtaken(store), options=NEWEST_ONE, now=DAY, zone=UTC)
+    sound(keeper)
+    assert [keeper.restored(snapshot) for snapshot in kept] == list(contents)
+    assert load_bridges(store).number == 1
 
 
 class Dying(WrappedStore):

@@ -170,6 +170,21 @@ def test_without_the_lock_nothing_is_committed(repository: Repository, make_mani
     assert keys(repository.store) == before
 
 
+def test_who_lost_the_lock_between_the_last_look_and_the_manifest_takes_it_back(repository: Repository, make_manifest: Any) -> None:
+    commit(repository, make_manifest, OLDER)
+
+    class LostAtTheEnd:
+        def check(self) -> None:
+            if repository.has_manifest(ID):
+                raise RepositoryLocked("somebody took the lock away", hint="Wait.")
+
+    with pytest.raises(RepositoryLocked), Draft(repository, ID, LostAtTheEnd()) as draft:
+        draft.save_stream("database.dump", [b"dump"])
+        draft.commit(make_manifest(repository, ID, files=tuple(draft.files)))
+    assert repository.snapshot_ids() == [OLDER]
+    assert not [path for path in keys(repository.store) if ID in path]
+
+
 def test_an_error_takes_the_draft_away_and_no_other_snapshot(repository: Repository, make_manifest: Any) -> None:
     def run() -> None:
         with draft_of(repository) as draft:

@@ -15,6 +15,7 @@ from typing import IO, Any
 import pytest
 
 from lockstep.errors import RepositoryLocked, StoreUnreachable
+from lockstep.model.objects import ObjectAttributes
 from lockstep.objects.local import LocalStore
 from lockstep.objects.memory import MemoryStore
 from lockstep.progress import SILENT, Event
@@ -227,6 +228,42 @@ def test_a_holder_that_lost_its_lease_notices_before_anything_counts_and_leaves_
         time.sleep(3 * TIMES.beat)
         assert store.read(LEASE).bytes() == of_another  # not beaten back
     assert store.read(LEASE).bytes() == of_another  # not given back for it
+
+
+class Suspended(MemoryStore):
+    """A store in front of which the holder of a lease is suspended once, between finding it its own and renewing it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.suspend = threading.Event()
+        self.meanwhile = threading.Event()
+
+    def write(self, key: str, data: bytes, *, attributes: ObjectAttributes | None = None, overwrite: bool = False) -> str | None:
+        if key == LEASE and b'"beat": 0' not in data and self.suspend.is_set():
+            self.suspend.clear()
+            self.meanwhile.wait()
+        return super().write(key, data, attributes=attributes, overwrite=overwrite)
+
+
+def test_who_is_suspended_while_renewing_a_lease_and_beats_a_new_holder_back_has_lost_it_and_so_has_the_other() -> None:
+    store = Suspended()
+    with lease(store) as first:
+        store.suspend.set()
+        with lease(store) as second:
+            store.meanwhile.set()
+            time.sleep(3 * TIMES.beat)
+            for each in (first, second):
+                with pytest.raises(RepositoryLocked):
+                    each.check()
+
+
+@pytest.mark.parametrize(
+    ("unseen", "asked", "lost"), [(39.0, 30.0, False), (41.0, 0.4, False), (41.0, 0.6, True), (500.0, 0.1, False), (500.0, 400.0, True)]
+)
+def test_a_slow_store_is_no_reason_to_give_a_lease_up_and_a_long_sleep_while_renewing_it_is(
+    unseen: float, asked: float, *, lost: bool
+) -> None:
+    assert LeaseTimes().may_be_lost(unseen=unseen, asked=asked) is lost
 
 
 def test_a_lease_that_vanished_is_lost_too() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lockstep.errors import RepositoryInvalid, TargetRefused
+from lockstep.errors import RepositoryInvalid, RepositoryLocked, TargetRefused
 from lockstep.model.snapshots import SnapshotId
 from lockstep.objects.local import LocalStore
 from lockstep.progress import SILENT
@@ -22,6 +22,19 @@ from lockstep.repository.repository import Repository
 A, B, C = (SnapshotId(f"2026110{day}T000000Z-00000000") for day in (1, 2, 3))
 SHA = {A: "aa" * 32, B: "bb" * 32}
 NOW = datetime(2026, 11, 22, 12, 40, tzinfo=UTC)
+
+
+class Mine:
+    def check(self) -> None:
+        pass
+
+
+class LostMeanwhile:
+    def check(self) -> None:
+        raise RepositoryLocked("somebody took the lock away", hint="Wait.")
+
+
+MINE = Mine()
 
 
 @pytest.mark.parametrize(
@@ -77,9 +90,17 @@ def test_a_mirror_has_the_same_marker_and_another_repository_is_refused(reposito
 
 def test_a_record_takes_the_place_of_the_one_before(repository: Repository) -> None:
     for expected in (1, 2):
-        commit_bridges(repository, changed_bridges(load_bridges(repository.store), repository.id, previous={B: None}))
+        commit_bridges(repository, changed_bridges(load_bridges(repository.store), repository.id, previous={B: None}), MINE)
         assert load_bridges(repository.store).number == expected
     assert [info.key for page in repository.store.list("bridges/") for info in page] == ["bridges/2.json"]
+
+
+def test_a_record_of_a_writer_that_lost_its_lock_meanwhile_counts_no_longer(repository: Repository) -> None:
+    commit_bridges(repository, changed_bridges(load_bridges(repository.store), repository.id, previous={B: None}), MINE)
+    with pytest.raises(RepositoryLocked):
+        commit_bridges(repository, changed_bridges(load_bridges(repository.store), repository.id, previous={}), LostMeanwhile())
+    found = load_bridges(repository.store)
+    assert (found.number, found.previous) == (1, {B: None})
 
 
 def test_what_is_known_of_copies_is_what_the_last_one_found(repository: Repository) -> None:

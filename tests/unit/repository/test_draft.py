@@ -178,8 +178,9 @@ def test_who_lost_the_lock_between_the_last_look_and_the_manifest_takes_it_back(
             if repository.has_manifest(ID):
                 raise RepositoryLocked("somebody took the lock away", hint="Wait.")
 
-    with pytest.raises(RepositoryLocked), Draft(repository, ID, LostAtTheEnd()) as draft:
-        draft.save_stream("database.dump", [b"dump"])
+    draft = Draft(repository, ID, LostAtTheEnd())
+    draft.save_stream("database.dump", [b"dump"])
+    with draft, pytest.raises(RepositoryLocked):
         draft.commit(make_manifest(repository, ID, files=tuple(draft.files)))
     assert repository.snapshot_ids() == [OLDER]
     assert not [path for path in keys(repository.store) if ID in path]

@@ -18,6 +18,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 INSTALL := $(PIP) install --require-hashes --no-deps --requirement
 WORKERS ?= 4
 KILLS ?= 200
+OBJECTS ?= 5000
+SEED ?= 5
+FAULTS ?= build/faults.xml
 
 .PHONY: help demo test test-all test-faults fuzz check bench docs lock format clean
 
@@ -34,7 +37,9 @@ test-all: $(VENV)/.dev ## Every test: also each fault, each version into each, e
 	@$(BIN)/python -m pytest -q --numprocesses=$(WORKERS) $(ARGS)
 
 test-faults: $(VENV)/.dev ## Kill it at every step and at KILLS random moments, starve it, lie to it; an hour (KILLS=200)
-	@LOCKSTEP_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest -q --numprocesses=$(WORKERS) -o junit_family=xunit1 --junitxml=build/faults.xml $(ARGS) tests/faults
+	@LOCKSTEP_TEST_KILLS=$(KILLS) LOCKSTEP_TEST_OBJECTS=$(OBJECTS) LOCKSTEP_TEST_SEED=$(SEED) \
+	  $(BIN)/python -m pytest -q --numprocesses=$(WORKERS) -o junit_family=xunit1 --junitxml=$(FAULTS) $(ARGS) tests/faults
+	@$(BIN)/python tests/support/fault_tables.py $(FAULTS)
 
 fuzz: $(VENV)/.dev ## Give the readers of env files and manifests changed bytes, a minute each (ARGS="--seconds 600")
 	@for each in $(wildcard tests/fuzz/fuzz_*.py); do $(BIN)/python $$each --runs 1000000000 --seconds 60 $(ARGS) || exit 1; done

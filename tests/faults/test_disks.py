@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 
 from lockstep import steps
 from support.fixture_types import Ran
+from support.waiting import wait_until_stopped
 from support.world import World, error_of
 
 
@@ -89,11 +88,3 @@ def test_a_disk_that_is_taken_away_ends_a_backup_and_nothing_is_written_where_it
         assert world.run("verify", "--read-data").returncode == 0
     finally:
         subprocess.run(["umount", "-l", str(elsewhere)], check=True)
-
-
-def wait_until_stopped(pid: int) -> None:
-    deadline = time.monotonic() + 30
-    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
-        assert time.monotonic() < deadline
-        os.sched_yield()
-        time.sleep(0.02)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -40,10 +42,12 @@ def victim(world: World) -> Iterator[Victim]:
 
 @pytest.fixture
 def stop(victim: Victim, record_property: Property) -> Callable[[Scenario, str], None]:
-    """Stops a scenario at each of its steps, and keeps how many there were for the report."""
+    """Stops a scenario at each of its steps, and keeps where that was for the tables of the page on faults."""
 
     def stop_and_count(scenario: Scenario, signal_name: str) -> None:
-        record_property(f"{scenario.name} {signal_name}", stop_at_each_step(victim, scenario, signal_name))
+        steps = stop_at_each_step(victim, scenario, signal_name)
+        where = "disk" if all(isinstance(place.at, Path) for place in scenario.places) else "s3"
+        record_property("kills", json.dumps({"operation": scenario.name, "where": where, "signal": signal_name, "steps": steps}))
 
     return stop_and_count
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -21,9 +22,9 @@ from support.world import Deployment, World, same
 KILLS = int(os.environ.get("LOCKSTEP_TEST_KILLS", "8"))
 """How often a backup is killed; a restore half as often."""
 
-OBJECTS = 5_000 if KILLS >= 100 else 800
+OBJECTS = int(os.environ.get("LOCKSTEP_TEST_OBJECTS", "800"))
 
-SEED = 5
+SEED = int(os.environ.get("LOCKSTEP_TEST_SEED", "5"))
 
 pytestmark = pytest.mark.timeout(300 + 60 * KILLS)
 
@@ -70,11 +71,11 @@ def test_a_backup_is_killed_at_random_moments(world: World, victim: Victim, reco
             snapshots = place.sound()
             assert snapshots - before in ({0, 1} if killed else {1})
             outcomes["kills" if killed else "ended before"] += 1
-            outcomes["killed behind the manifest"] += killed and snapshots > before
-            outcomes["snapshots"] += snapshots > before
+            outcomes["behind"] += killed and snapshots > before
+            outcomes["came of it"] += snapshots > before
         if snapshots == 1 > before:
             with source.connect() as connection:
-                add_blocks(connection, source.bucket, source.filled, 50, size=(1, 400), seed=outcomes["snapshots"])
+                add_blocks(connection, source.bucket, source.filled, 50, size=(1, 400), seed=outcomes["came of it"])
         elif snapshots > 1:
             place.become(None)
     ran = world.backup(source, env=victim.settings)
@@ -84,7 +85,7 @@ def test_a_backup_is_killed_at_random_moments(world: World, victim: Victim, reco
     target = world.nowhere()
     assert world.restore(target).returncode == 0
     same(source, target)
-    record_property("random kills of a backup", {"objects": OBJECTS, "seed": SEED, **outcomes})
+    record_property("random kills", json.dumps({"operation": "backup", "objects": OBJECTS, "seed": SEED, **outcomes}))
 
 
 def test_a_restore_is_killed_at_random_moments(world: World, victim: Victim, record_property: Property) -> None:
@@ -106,8 +107,8 @@ def test_a_restore_is_killed_at_random_moments(world: World, victim: Victim, rec
             assert found in (old, rows)
             if found == rows:  # visible: then nothing lacks
                 assert target.objects() == objects
-                outcomes["restored"] += 1
-                outcomes["killed behind the rename"] += killed
+                outcomes["came of it"] += 1
+                outcomes["behind"] += killed
             left = world.databases() - databases
             assert len([name for name in left if "_lockstep_" in name]) <= 1
         if found == rows:
@@ -116,7 +117,7 @@ def test_a_restore_is_killed_at_random_moments(world: World, victim: Victim, rec
     same(source, target)
     assert not [name for name in world.databases() if name.startswith(f"{target.dbname}_lockstep_")]
     victim.nothing_is_left(Place(world.repo_path))
-    record_property("random kills of a restore", {"objects": OBJECTS, "seed": SEED, **outcomes})
+    record_property("random kills", json.dumps({"operation": "restore", "objects": OBJECTS, "seed": SEED, **outcomes}))
 
 
 def _begin_anew(world: World, target: Deployment) -> tuple[object, set[str]]:

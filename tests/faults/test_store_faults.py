@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -54,8 +55,11 @@ def test_one_request_in_ten_fails_and_nothing_is_lost(world: World, kind: str, w
         for number, command in enumerate(commands, start=1):
             faults = Faults(kinds, rate, seed=number)
             faults.attach(proxy)
+            proxy.counts.clear()
             ran = run(world, *command, env=env)
-            record_property(f"{command[0]} {kind} {where}", f"rate {rate} {dict(faults.counts)} exit {ran.returncode}")
+            told = {"kind": kind, "where": where, "command": command[0], "rate": rate, "exit": ran.returncode}
+            told |= {"requests": proxy.counts.total(), "injected": faults.counts.total(), "overcome": sum(ran.json["faults"].values())}
+            record_property("store faults", json.dumps(told))
             assert ran.returncode == 0, ran
             if command[0] != "verify":
                 check_told(ran, faults)

@@ -72,8 +72,8 @@ class Scenario:
         return REACHES[self.name] - (ONLY_ON_A_DISK if elsewhere else set())
 
 
-def stop_at_each_step(victim: Victim, scenario: Scenario, signal_name: str, *, only: set[str] | None = None) -> int:
-    """Stop the operation at each step that it comes to (or at some) and let it run again; how many kills there were."""
+def stop_at_each_step(victim: Victim, scenario: Scenario, signal_name: str, *, only: set[str] | None = None) -> list[str]:
+    """Stop the operation at each step that it comes to (or at some) and let it run again; where that was, each step once."""
     scenario.ready()
     databases = victim.world.databases()
     reached = sorted(scenario.steps if only is None else only)
@@ -99,7 +99,7 @@ def stop_at_each_step(victim: Victim, scenario: Scenario, signal_name: str, *, o
             for place in scenario.places:
                 place.sound()
             leaves_nothing(victim, scenario, databases)
-    return len(reached)
+    return reached
 
 
 def _check_stopped(victim: Victim, scenario: Scenario, ran: Ran, databases: set[str], *, handled: bool) -> None:

@@ -29,3 +29,8 @@ def words_of(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         return ""
+
+
+def wait_until_stopped(pid: int, *, seconds: float = 30) -> None:
+    """Wait until a process stands still, as SIGSTOP makes it."""
+    wait_for(lambda: Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T", seconds=seconds)

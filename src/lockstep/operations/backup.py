@@ -8,16 +8,18 @@ import time
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from lockstep.deployment.deployment import BoundProfile, Deployment, bind_profile, reference_blocks
+from lockstep.errors import TableLocked
 from lockstep.model.cost import PastRun
 from lockstep.model.database import DatabaseFacts
 from lockstep.model.results import BackupDatabase, BackupObjects, BackupResult, MissingGroup
 from lockstep.model.snapshots import SnapshotId, new_snapshot_id
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop
-from lockstep.operations.backup_options import BackupOptions
+from lockstep.operations.backup_options import MOMENTS, BackupOptions
 from lockstep.operations.copying import STAGE, Copied, Copier
 from lockstep.operations.counting import as_requests, peak_rss_bytes, told_degraded
 from lockstep.operations.dumping import Dumped, save_dump
@@ -32,7 +34,7 @@ from lockstep.operations.work import work_directory
 from lockstep.postgres.blockers import naming_blockers
 from lockstep.postgres.connection import Database, open_database
 from lockstep.postgres.frozen import FrozenView
-from lockstep.postgres.holding import HeldTables
+from lockstep.postgres.holding import STUCK_SECONDS, HeldTables
 from lockstep.postgres.programs import Programs, find_programs
 from lockstep.progress import SILENT, Listener, Note, StageEnded, StageStarted
 from lockstep.repository.draft import Draft, reclaim
@@ -126,8 +128,18 @@ class _Run:
         self.segments = inventory_files(self.repository, self.history, self.tables.directory, listener=self.listener)
 
     def make_snapshot(self, started: float) -> BackupResult:
-        """Freeze, dump and copy; then ask again for what is missing, prove that nothing is unaccounted for, and commit."""
+        """Copy what is much; then take the moment, another one where somebody was about to change a table just then."""
         self._catch_up()
+        moments = MOMENTS
+        while (result := self._take_moment(started, last=moments == 1)) is None:
+            moments -= 1
+        return result
+
+    def _take_moment(self, started: float, *, last: bool) -> BackupResult | None:
+        """Freeze, dump and copy; then ask again for what is missing, prove that nothing is unaccounted for, and commit.
+
+        None when the dump cannot begin at this moment: a table is to be changed. What was copied counts, and whoever waits goes on.
+        """
         with ExitStack() as undo:
             with Together(self.stop) as work:
                 # Tables first, then the moment: what is frozen must be what the dump finds.
@@ -135,7 +147,7 @@ class _Run:
                     draft = undo.enter_context(Draft(self.repository, self._name(view.at), self.lock))
                     copier = self._copier(draft.snapshot)
                     step("backup.frozen")
-                    dumping = work.start(lambda: self._dump(draft, view, still), name="dump")
+                    dumping = work.start(lambda: self._dump(draft, view, still, last=last), name="dump")
                     named, new = self._plan(view)
                     step("backup.planned")
                     # Objects may be read as soon as the moment is frozen.
@@ -145,6 +157,10 @@ class _Run:
                     dumped = dumping.result()
                     step("backup.dumped")
                 copied = copying.result()
+            if dumped is None:
+                self.copied_before = self.copied_before.plus(copied)
+                plans.forget_all_missing(self.tables)
+                return None
             step("backup.copied")
             recovered = ask_again(copier, self.deployment, self.bound, self.database)
             step("backup.asked_again")
@@ -203,20 +219,19 @@ class _Run:
         refuse_small_disk(self.repository.store, new.size_bytes)
         return named, new
 
-    def _dump(self, draft: Draft, view: FrozenView, still: HeldTables) -> Dumped:
+    def _dump(self, draft: Draft, view: FrozenView, still: HeldTables, *, last: bool) -> Dumped | None:
+        options, work = self.options, self.tables.directory
         # In a session of its own on the same moment: the first one copies the references out meanwhile.
-        with view.sibling() as sibling:
-            still.hand_over(sibling.connection)
-            return save_dump(
-                draft,
-                sibling,
-                self.programs,
-                format=self.options.format,
-                jobs=self.options.jobs,
-                work=self.tables.directory,
-                listener=self.listener,
-                stop=self.stop,
-            )
+        try:
+            with view.sibling(lock_timeout_seconds=None if last else STUCK_SECONDS) as sibling:
+                still.hand_over(sibling.connection)
+                saved = partial(save_dump, draft, sibling, self.programs, format=options.format, jobs=options.jobs, work=work)
+                return saved(listener=self.listener, stop=self.stop)
+        except TableLocked as error:
+            if last:
+                raise
+            self.listener(Note(f"{error.message} while the dump began: another moment will be frozen", level="warning"))
+            return None
 
     def _copy(self, copier: Copier, new: plans.NewObjects) -> Copied:
         started = time.monotonic()

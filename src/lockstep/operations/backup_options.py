@@ -13,6 +13,9 @@ from lockstep.objects.transfer import TransferLimits
 from lockstep.operations.scale_out import ScaleOut
 from lockstep.tables import plans
 
+MOMENTS = 5
+"""How many moments are frozen at most: another one where a table is to be changed just when its dump begins."""
+
 
 @dataclass(frozen=True, slots=True)
 class CatchUp:

@@ -104,7 +104,7 @@ def query_error(error: psycopg.Error, *, doing: str) -> LockstepError:
     state = error.sqlstate or ""
     said = _first_line(error.diag.message_primary or str(error))
     kind, hint = _by_state(state, said)
-    if error.diag.message_hint and kind is DatabaseFailed:
+    if error.diag.message_hint and hint in {_QUERY_HINT, _GENERIC_HINT}:  # else what to do is known better here
         hint = error.diag.message_hint
     return kind(f"{doing} failed: {said}", hint=hint)
 

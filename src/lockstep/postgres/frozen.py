@@ -12,7 +12,9 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
+from lockstep.errors import DatabaseFailed
 from lockstep.postgres.copies import copied_out
 from lockstep.postgres.counts import count_rows
 from lockstep.postgres.errors import translated
@@ -37,14 +39,24 @@ class FrozenView:
         self.snapshot_name = snapshot_name
 
     @contextmanager
-    def sibling(self) -> Iterator[FrozenView]:
-        """A second session on the same moment, for a second thread."""
-        wait = self.lock_timeout_seconds
+    def sibling(self, *, lock_timeout_seconds: int | None = None) -> Iterator[FrozenView]:
+        """A second session on the same moment, for a second thread; it may wait less long for locks."""
+        wait = self.lock_timeout_seconds if lock_timeout_seconds is None else min(lock_timeout_seconds, self.lock_timeout_seconds)
         with _held(second_session(self.connection, lock_timeout_seconds=wait)) as connection:
-            with translated("joining the frozen moment"):
-                connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(self.snapshot_name))
-                connection.execute(_WHOLE_TABLES)
+            try:
+                with translated("joining the frozen moment"):
+                    connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(self.snapshot_name))
+                    connection.execute(_WHOLE_TABLES)
+            except DatabaseFailed:
+                self._raise_what_ended_it()
+                raise
             yield FrozenView(connection, self.at, self.snapshot_name, lock_timeout_seconds=wait)
+
+    def _raise_what_ended_it(self) -> None:
+        """Raise why the moment has melted, where the session that held it knows: a standby ends who is in its way, an administrator anyone."""
+        if self.connection.pgconn.transaction_status == TransactionStatus.INTRANS:  # else another thread is at work in it, and finds out
+            with translated("holding the frozen moment"):
+                self.connection.execute("SELECT 1")
 
     def rows(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a query, at the frozen moment."""

@@ -3,6 +3,8 @@
 A snapshot freezes rows, not tables: a table that is dropped, truncated or written anew after the moment and before pg_dump has locked it is
 gone, or empty, for whoever looks at the moment later. So the tables are locked first, as pg_dump locks them, then the moment is frozen, and
 before the dump begins its own session takes the locks over.
+Whoever wants to drop or alter a table from then on waits for us, and pg_dump, which asks later, waits for him: then nobody goes on but by
+a timeout, and those who only want to read wait too. So that wait must be short, and the moment be given up: see `STUCK_SECONDS`.
 Source: PostgreSQL manual, LOCK (ACCESS SHARE conflicts with ACCESS EXCLUSIVE alone), "Caveats" of the chapter on concurrency control.
 """
 
@@ -15,6 +17,10 @@ from psycopg import errors, sql
 
 from lockstep.postgres.errors import translated
 from lockstep.postgres.sessions import Connection
+
+STUCK_SECONDS = 5
+"""How long pg_dump may wait for tables that are held for it: nobody keeps it waiting but who waits himself. A server under load needs less
+for what has no obstacle, and an application outlasts it."""
 
 _ROUNDS = 5
 """How often the tables are looked up anew when one of them was dropped meanwhile."""

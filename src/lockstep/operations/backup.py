@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 from lockstep.deployment.deployment import BoundProfile, Deployment, bind_profile, reference_blocks
-from lockstep.errors import TableLocked
 from lockstep.model.cost import PastRun
 from lockstep.model.database import DatabaseFacts
 from lockstep.model.results import BackupDatabase, BackupObjects, BackupResult, MissingGroup
@@ -22,7 +21,7 @@ from lockstep.objects.transfer import Stop
 from lockstep.operations.backup_options import MOMENTS, BackupOptions
 from lockstep.operations.copying import STAGE, Copied, Copier
 from lockstep.operations.counting import as_requests, peak_rss_bytes, told_degraded
-from lockstep.operations.dumping import Dumped, save_dump
+from lockstep.operations.dumping import Dumped, dump_unless_stuck, save_dump
 from lockstep.operations.locking import Locking, begin_locking, close_locks, lock_needed
 from lockstep.operations.missing import ask_again, group_missing
 from lockstep.operations.preconditions import look_at, refuse_careless, refuse_small_disk, refuse_unlockable, refuse_unreadable
@@ -34,7 +33,7 @@ from lockstep.operations.work import work_directory
 from lockstep.postgres.blockers import naming_blockers
 from lockstep.postgres.connection import Database, open_database
 from lockstep.postgres.frozen import FrozenView
-from lockstep.postgres.holding import STUCK_SECONDS, HeldTables
+from lockstep.postgres.holding import HeldTables
 from lockstep.postgres.programs import Programs, find_programs
 from lockstep.progress import SILENT, Listener, Note, StageEnded, StageStarted
 from lockstep.repository.draft import Draft, reclaim
@@ -130,10 +129,8 @@ class _Run:
     def make_snapshot(self, started: float) -> BackupResult:
         """Copy what is much; then take the moment, another one where somebody was about to change a table just then."""
         self._catch_up()
-        moments = MOMENTS
-        while (result := self._take_moment(started, last=moments == 1)) is None:
-            moments -= 1
-        return result
+        moments = (self._take_moment(started, last=not left) for left in reversed(range(MOMENTS)))
+        return next(result for result in moments if result is not None)
 
     def _take_moment(self, started: float, *, last: bool) -> BackupResult | None:
         """Freeze, dump and copy; then ask again for what is missing, prove that nothing is unaccounted for, and commit.
@@ -221,17 +218,12 @@ class _Run:
 
     def _dump(self, draft: Draft, view: FrozenView, still: HeldTables, *, last: bool) -> Dumped | None:
         options, work = self.options, self.tables.directory
-        # In a session of its own on the same moment: the first one copies the references out meanwhile.
-        try:
-            with view.sibling(lock_timeout_seconds=None if last else STUCK_SECONDS) as sibling:
-                still.hand_over(sibling.connection)
-                saved = partial(save_dump, draft, sibling, self.programs, format=options.format, jobs=options.jobs, work=work)
-                return saved(listener=self.listener, stop=self.stop)
-        except TableLocked as error:
-            if last:
-                raise
-            self.listener(Note(f"{error.message} while the dump began: another moment will be frozen", level="warning"))
-            return None
+
+        def save(sibling: FrozenView) -> Dumped:
+            saved = partial(save_dump, draft, sibling, self.programs, format=options.format, jobs=options.jobs, work=work)
+            return saved(listener=self.listener, stop=self.stop)
+
+        return dump_unless_stuck(view, still, save, last=last, listener=self.listener)
 
     def _copy(self, copier: Copier, new: plans.NewObjects) -> Copied:
         started = time.monotonic()

@@ -10,14 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep.errors import Cancelled
+from lockstep.errors import Cancelled, TableLocked
 from lockstep.model.database import DumpFormat
 from lockstep.objects.transfer import Stop
 from lockstep.postgres.archives import check_archive, check_archive_file
 from lockstep.postgres.dump import dump_to_directory, dump_to_stream
 from lockstep.postgres.frozen import FrozenView
+from lockstep.postgres.holding import STUCK_SECONDS, HeldTables
 from lockstep.postgres.programs import Programs
-from lockstep.progress import Listener, StageAdvanced, StageEnded, StageStarted
+from lockstep.progress import Listener, Note, StageAdvanced, StageEnded, StageStarted
 from lockstep.repository.draft import Draft
 from lockstep.repository.manifest import DumpRecord
 from lockstep.steps import step
@@ -49,6 +50,24 @@ def save_dump(
     listener(StageEnded(STAGE))
     record = DumpRecord(format=format, size_bytes=size_bytes, pg_dump_major=programs.major, seconds=round(seconds, 3))
     return Dumped(record, view.row_counts())
+
+
+def dump_unless_stuck(
+    view: FrozenView, still: HeldTables, save: Callable[[FrozenView], Dumped], *, last: bool, listener: Listener
+) -> Dumped | None:
+    """Dump in a session of its own on the same moment: the first one copies the references out meanwhile.
+
+    None when the dump cannot begin since a table is to be changed, unless this is the `last` moment to be tried.
+    """
+    try:
+        with view.sibling(lock_timeout_seconds=None if last else STUCK_SECONDS) as sibling:
+            still.hand_over(sibling.connection)
+            return save(sibling)
+    except TableLocked as error:
+        if last:
+            raise
+        listener(Note(f"{error.message} while the dump began: another moment will be frozen", level="warning"))
+        return None
 
 
 def _save_stream(draft: Draft, view: FrozenView, programs: Programs, *, format: DumpFormat, listener: Listener, stop: Stop) -> int:

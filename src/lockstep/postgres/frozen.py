@@ -53,7 +53,7 @@ class FrozenView:
             yield FrozenView(connection, self.at, self.snapshot_name, lock_timeout_seconds=wait)
 
     def _raise_what_ended_it(self) -> None:
-        """Raise why the moment has melted, where the session that held it knows: a standby ends who is in its way, an administrator anyone."""
+        """Raise why the moment has melted, where the session that held it knows: a standby ends who is in its way, say."""
         if self.connection.pgconn.transaction_status == TransactionStatus.INTRANS:  # else another thread is at work in it, and finds out
             with translated("holding the frozen moment"):
                 self.connection.execute("SELECT 1")

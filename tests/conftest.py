@@ -48,6 +48,7 @@ DEEP = (
     "e2e/test_object_lock.py::test_a_mirror",
     "e2e/test_object_lock.py::test_a_prune",
     "e2e/test_object_lock.py::test_an_option",
+    "e2e/test_object_lock.py::test_in_another",
     "e2e/test_object_lock.py::test_objects",
     "e2e/test_object_lock.py::test_the_policy",
     "e2e/test_object_lock.py::test_what",

@@ -279,3 +279,32 @@ def test_the_policy_of_the_page_is_enough_for_a_backup_and_lets_it_destroy_nothi
         assert left in {each["Key"] for each in locked.client.list_objects_v2(Bucket=locked.bucket, Prefix=left)["Contents"]}
         proven = locked.run("verify", "--read-data")
         assert proven.returncode == 0, proven
+
+
+def test_in_another_bucket_the_record_is_not_believed(locked: Locked) -> None:
+    source = locked.world.deployment(blocks=10, size=(40, 900))
+    locked.backup(source, "--lock-for", "30d")
+    other = Locked(locked.world, locked.service)
+    for path in locked.files():  # as any tool does that copies a bucket: the bytes, and none of the locks
+        body = locked.client.get_object(Bucket=locked.bucket, Key=locked.prefix + path)["Body"].read()
+        other.client.put_object(Bucket=other.bucket, Key=other.prefix + path, Body=body)
+    before = datetime.now(UTC)
+    ran = other.run("backup", *source.options, "--lock-for", "30d")
+    assert ran.returncode == 0, ran
+    assert "is not locked, and should be" in ran.stderr
+    assert ran.json["locked"]["extended"] >= 14
+    locks = other.locks()
+    assert {path for path, until in locks.items() if path.startswith("objects/") and not (until and until >= before + DAYS)} == set()
+
+
+def test_what_is_imported_is_locked(locked: Locked, tmp_path: Path) -> None:
+    source, out = locked.world.deployment(blocks=6, size=(40, 900)), tmp_path / "out"
+    locked.backup(source, "--lock-for", "1h")
+    assert locked.run("export", "latest", str(out)).returncode == 0
+    before = datetime.now(UTC)
+    taken = ("--dump", str(out / "backup.dump"), "--objects", str(out / "objects"))
+    assert "was locked so far" in error_of(locked.run("import", *taken), status=2)
+    assert locked.run("import", *taken, "--lock-for", "30d").returncode == 0
+    short = {path for path, until in locked.locks().items() if until and until < before + DAYS}
+    assert {path.partition("/")[0] for path in short} == {"snapshots"}  # the first dump, which the second snapshot does not need
+    assert len(short) == 1

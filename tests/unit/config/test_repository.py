@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lockstep.config.deployment import DeploymentSettings
 from lockstep.config.faults import faults_of
+from lockstep.config.keeping import KeepingSettings
 from lockstep.config.repository import repository_settings
 from lockstep.errors import ConfigurationError
 from lockstep.model.addresses import StoreAddress
+from lockstep.model.keeping import Keeping
 
 LIVE = StoreAddress(
     "s3://live", endpoint_url="http://live", region="r", access_key_id="k", secret_access_key="s", session_token="t", virtual_hosted=True
@@ -85,3 +89,14 @@ def test_a_bucket_of_the_same_name_elsewhere_is_another_place() -> None:
 def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
     table = {"endpoint_url": "kept", "secret_access_key": "s2", "ca_bundle": str(tmp_path / "none")}
     assert len(messages("s3://live/x", table)) == 3
+
+
+def test_how_a_bucket_keeps_what_is_written_is_for_commands_that_write() -> None:
+    table = {"lock_for": "30d", "storage_class": "STANDARD_IA"}
+    asked: Any = {"table": table, "environment": {"LOCKSTEP_REPO_LOCK_MODE": "compliance"}}
+    kept = repository_settings("s3://kept", DEPLOYMENT, keeping=KeepingSettings(lock_for="1d"), **asked).address.keeping
+    assert kept == Keeping(timedelta(days=1), "compliance", storage_class="STANDARD_IA")
+    assert repository_settings("s3://kept", DEPLOYMENT, **asked).address.keeping == Keeping()
+    assert repository_settings("/srv/backup", DEPLOYMENT, **asked).address.keeping == Keeping()
+    with pytest.raises(ConfigurationError, match="in a bucket of S3"):
+        repository_settings("/srv/backup", DEPLOYMENT, keeping=KeepingSettings(), **asked)

@@ -82,6 +82,8 @@ def test_status_and_code_are_found_in_what_obstore_says() -> None:
     assert from_obstore(Exception(text)) == Failure(503, "SlowDown", "Please reduce")
     assert from_obstore(FileNotFoundError("status code: 404 Not Found: \n\nDebug source:\n")) == Failure(404)
     assert from_obstore(FileNotFoundError("gone")) == Failure(404)
+    assert from_obstore(Exception("Generic S3 error: failed for /a: Access Denied (code: AccessDenied)")) == Failure(403, "AccessDenied")
+    assert from_obstore(Exception("Generic S3 error: failed for /a: try later (code: InternalError)")) == Failure(500, "InternalError")
     assert from_obstore(Exception("Received redirect without LOCATION, this")).status == 301
 
 

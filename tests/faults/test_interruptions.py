@@ -8,15 +8,18 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from lockstep.postgres.embedded import EmbeddedServer, available_servers
 from support.fixture_types import Lockstep
 from support.s3_proxy import Answer, S3Proxy
 from support.servers import SeaweedFS
+from support.waiting import dump_that_waits
 from support.world import Deployment, World, children_of, error_of, open_world, same
 
 
@@ -68,17 +71,14 @@ def test_a_killed_backup_is_resumed_where_it_was(world: World, moment: str) -> N
     source = world.deployment(blocks=200, size=50)
     with S3Proxy(world.s3.endpoint_url) as proxy:
         slow = slowed(source, proxy, seconds=0.6 if moment == "objects" else 0.0)
-        blocker = source.connect()
-        if moment == "end":
-            blocker.execute("LOCK TABLE vlob_atom IN ACCESS EXCLUSIVE MODE")  # all objects are there, the dump waits
-        with blocker, world.started("backup", *slow.options, "--concurrency", "16") as process:
+        waiting = dump_that_waits(source) if moment == "end" else nullcontext()  # all objects are there, the dump is not
+        with waiting, world.started("backup", *slow.options, "--concurrency", "16") as process:
             wait_for(lambda: journalled(world) and (moment == "objects" or proxy.counts["GET"] >= 200), seconds=30)
             time.sleep(0.3)
             assert process.poll() is None, process.communicate()
             process.kill()
             process.wait()
             reap(process.pid)
-        blocker.close()
         assert world.snapshots() == []
         copied = proxy.counts["GET"]
         proxy.counts.clear()
@@ -98,8 +98,7 @@ def test_a_killed_backup_is_resumed_where_it_was(world: World, moment: str) -> N
 @pytest.mark.parametrize("options", [(), ("--jobs", "2")], ids=["custom", "directory"])
 def test_a_signal_stops_a_backup_soon_and_leaves_it_tidy(world: World, number: signal.Signals, options: tuple[str, ...]) -> None:
     source = world.deployment(blocks=300)
-    with S3Proxy(world.s3.endpoint_url) as proxy, source.connect() as blocker:
-        blocker.execute("LOCK TABLE vlob_atom IN ACCESS EXCLUSIVE MODE")  # so that pg_dump waits
+    with S3Proxy(world.s3.endpoint_url) as proxy, dump_that_waits(source):
         slow = slowed(source, proxy, seconds=0.1)
         with world.started("backup", *slow.options, "--json", *options) as process:
             wait_for(lambda: proxy.counts["GET"] > 20 and any("pg_dump" in words for words in commands_below(process.pid)))
@@ -144,15 +143,12 @@ def test_postgresql_that_crashes_in_the_middle_ends_a_backup_with_one_sentence(
         open_world(lockstep, lockstep_environment, server, s3_server, tmp_path) as world,
     ):
         source = world.deployment(blocks=200, size=100)
-        blocker = source.connect()
-        blocker.execute("LOCK TABLE vlob_atom IN ACCESS EXCLUSIVE MODE")
-        with S3Proxy(s3_server.endpoint_url) as proxy:
+        with suppress(psycopg.Error), dump_that_waits(source), S3Proxy(s3_server.endpoint_url) as proxy:
             slow = slowed(source, proxy, seconds=0.05)
             with world.started("backup", *slow.options, "--json") as process:
                 wait_for(lambda: proxy.counts["GET"] > 20 and any("pg_dump" in words for words in commands_below(process.pid)))
                 server.halt(at_once=True)
                 stdout, stderr = process.communicate(timeout=60)
-        blocker.close()
         check_failure(process.returncode, stdout, stderr, kinds={"database_unreachable"})
         check_tidy(world, snapshots=0)
         port = server.port

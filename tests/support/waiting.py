@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import psycopg
+
+from support.world import Deployment
 
 
 def wait_for(condition: Callable[[], bool], *, seconds: float = 30) -> None:
@@ -34,3 +39,13 @@ def words_of(pid: int) -> str:
 def wait_until_stopped(pid: int, *, seconds: float = 30) -> None:
     """Wait until a process stands still, as SIGSTOP makes it."""
     wait_for(lambda: Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T", seconds=seconds)
+
+
+@contextmanager
+def dump_that_waits(source: Deployment) -> Iterator[psycopg.Connection]:
+    """Keep pg_dump waiting behind all of its locks on tables, until the session that is given is rolled back or closed."""
+    source.execute("CREATE SEQUENCE held")
+    with source.connect() as blocker:
+        blocker.execute("DROP SEQUENCE held")
+        yield blocker
+        blocker.rollback()

@@ -89,8 +89,6 @@ DEEP = (
     "integration/test_repository_in_s3.py::test_a_repository_has_an_endpoint",
     "integration/test_repository_in_s3.py::test_a_store_that_refuses",
     "integration/test_repository_in_s3.py::test_bucket_to_bucket_and_back[directory",
-    "integration/test_server_side_copy.py::test_the_service_copies_in_and_out_and_on_and_all_of_it_is_proven[seaweedfs",
-    "integration/test_server_side_copy.py::test_what_is",
     "integration/test_support.py",
     "integration/test_verify.py::test_a_repository_in_an_object_store",
     "integration/test_verify.py::test_harm_to_any_file_is_found",

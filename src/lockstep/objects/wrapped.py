@@ -17,11 +17,6 @@ class WrappedStore:
         self._store = store
 
     @property
-    def inner(self) -> ObjectStore:
-        """The other store."""
-        return self._store
-
-    @property
     def url(self) -> str:
         """The place."""
         return self._store.url

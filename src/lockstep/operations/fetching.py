@@ -18,7 +18,6 @@ from lockstep.objects.raid import read_expected, weight_in_memory
 from lockstep.objects.retry import PATIENT, noting, retrying
 from lockstep.objects.store import Body, ObjectStore, is_local
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits, in_parallel
-from lockstep.operations.service_copies import ServiceCopies
 from lockstep.repository.pool import WrongBytes, save_object
 from lockstep.steps import step
 
@@ -42,8 +41,6 @@ class Fetcher:
     fail_fast: bool = False
     other_etags: set[str] = field(default_factory=set)
     """Stores whose ETags turned out to be no MD5 of the bytes."""
-    copies: Mapping[str, ServiceCopies] = field(default_factory=dict)
-    """For the stores that are of one service with the repository."""
     gets: dict[str, PlainGets] = field(init=False, default_factory=dict)
     """The buckets whose small objects can be had through the lane."""
 
@@ -134,11 +131,9 @@ class Fetcher:
         return True
 
     def _with_retries(self, wanted: Wanted, pacer: Pacer) -> InventoryEntry:
-        store, copies = self.stores[wanted.store], self.copies.get(wanted.store)
+        store = self.stores[wanted.store]
 
         def once() -> InventoryEntry:
-            if copies is not None and (entry := copies.fetch(wanted)) is not None:
-                return entry
             trusted = wanted.store not in self.other_etags
             body = self._opened(store, wanted)
             return save_object(self.repository, wanted, body, limits=self.limits, work=self.work, etag_is_md5=trusted)

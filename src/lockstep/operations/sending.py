@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from lockstep.errors import (
@@ -24,7 +24,6 @@ from lockstep.objects.raid import weight_in_memory
 from lockstep.objects.retry import PATIENT, noting, retrying
 from lockstep.objects.store import Body, ObjectStore
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits
-from lockstep.operations.service_copies import ServiceCopies
 from lockstep.progress import Listener, Note
 from lockstep.repository.keyed_store import turn_to_older
 from lockstep.repository.pool import place_of, read_object
@@ -34,20 +33,21 @@ from lockstep.steps import step
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """What became of objects; `different` ones are under their key with other bytes and were left alone.
-
-    Of the uploaded ones `by_service` never came by here: the S3 service copied them by itself.
-    """
+    """What became of objects; `different` ones are under their key with other bytes and were left alone."""
 
     uploaded: int = 0
     uploaded_bytes: int = 0
     already_there: int = 0
     different: int = 0
-    by_service: int = 0
 
     def plus(self, other: Uploaded) -> Uploaded:
         """Both together."""
-        return Uploaded(*map(sum, zip(astuple(self), astuple(other), strict=True)))
+        return Uploaded(
+            self.uploaded + other.uploaded,
+            self.uploaded_bytes + other.uploaded_bytes,
+            self.already_there + other.already_there,
+            self.different + other.different,
+        )
 
 
 Sent: TypeAlias = Uploaded | MissingObject
@@ -66,7 +66,6 @@ class _Attempt:
     present: ObjectInfo | None
     arrived_wrong: bool = False
     sent: bool = False
-    by_service: bool = False
     doubt: Doubt = field(default_factory=Doubt)
 
 
@@ -86,8 +85,6 @@ class Sender:
     overwrite: bool = False
     verify: bool = True
     ask_each: bool = False
-    copies: Mapping[str, ServiceCopies] = field(default_factory=dict)
-    """For the stores that are of one service with the repository."""
 
     def send(self, entry: InventoryEntry, present: ObjectInfo | None, pacer: Pacer) -> Sent:
         """Bring one object back, where `present` is what is known to lie there. `pacer` is told when a store asks for fewer requests.
@@ -132,7 +129,7 @@ class Sender:
                 return Uploaded(different=1)
             self._put(store, attempt, overwrite=True)
         step("object.uploaded")
-        return Uploaded(uploaded=1, uploaded_bytes=entry.size, by_service=int(attempt.by_service))
+        return Uploaded(uploaded=1, uploaded_bytes=entry.size)
 
     def _is_right(self, store: ObjectStore, entry: InventoryEntry, present: ObjectInfo) -> bool:
         """The same bytes? By size and MD5 where both are known, else by reading."""
@@ -147,9 +144,6 @@ class Sender:
 
     def _put(self, store: ObjectStore, attempt: _Attempt, *, overwrite: bool) -> None:
         entry = attempt.entry
-        if self._brought(attempt, overwrite=overwrite):
-            return
-        overwrite = overwrite or attempt.arrived_wrong
         body, attributes = self._opened(entry)
         if entry.size <= self.limits.whole_up_to:
             data = self._all_of(attempt, body)
@@ -167,17 +161,6 @@ class Sender:
                 hint="Check the store, then run the same command again.",
                 fault="wrong_bytes",
             )
-
-    def _brought(self, attempt: _Attempt, *, overwrite: bool) -> bool:
-        """True when the service has copied the object by itself, and that is proven."""
-        entry, copies = attempt.entry, self.copies.get(attempt.entry.store)
-        if copies is None or entry.encrypted:
-            return False
-        brought = copies.restore(entry, overwrite=overwrite)
-        attempt.by_service = brought == "copied"
-        attempt.sent = attempt.sent or attempt.by_service
-        attempt.arrived_wrong = attempt.arrived_wrong or brought == "spoilt"
-        return attempt.by_service
 
     def _arrived(self, store: ObjectStore, entry: InventoryEntry) -> bool:
         try:

@@ -97,8 +97,8 @@ def _moved(shard: Shard, items: Iterator[Any], opened: Opened, *, stop: Stop, no
     pacer = Pacer(limits)
     with work_directory(Path(shard.temporary) if shard.temporary else None) as directory:
         if isinstance(shard.work, Copying):
-            budget, way = opened.budget, (shard.work.fail_fast, opened.other_etags, opened.into)
-            fetcher = Fetcher(opened.stores, opened.repository, limits, budget, directory, stop, *way)
+            budget, etags = opened.budget, opened.other_etags
+            fetcher = Fetcher(opened.stores, opened.repository, limits, budget, directory, stop, shard.work.fail_fast, etags)
             yield from fetch_all(fetcher, items, pacer)
         else:
             yield from in_parallel(
@@ -117,7 +117,7 @@ def _sending(
             notes.append(event.message)
 
     repository = open_repository(opened.repository)
-    sender = Sender(opened.stores, repository, limits, opened.budget, stop, listen, work.overwrite, work.verify, work.ask_each, opened.back)
+    sender = Sender(opened.stores, repository, limits, opened.budget, stop, listen, work.overwrite, work.verify, work.ask_each)
     return lambda item: sender.send(item[0], item[1], pacer)
 
 

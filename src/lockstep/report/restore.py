@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from lockstep.model.results import RestorePlan, RestoreResult
 from lockstep.report.faults import faults_as_lines
-from lockstep.report.units import as_by_service, as_bytes, as_count, as_counted, as_duration
+from lockstep.report.units import as_bytes, as_count, as_counted, as_duration
 
 KEYS_SHOWN = 10
 
@@ -23,7 +23,7 @@ def as_text(result: RestoreResult) -> str:
     if objects := result.objects:
         lines.append(
             f"  objects   {as_count(objects.uploaded)} uploaded ({as_bytes(objects.uploaded_bytes)}), "
-            f"{as_count(objects.already_there)} already there, {as_duration(objects.seconds)}{as_by_service(objects.by_service)}"
+            f"{as_count(objects.already_there)} already there, {as_duration(objects.seconds)}"
         )
         if objects.different:
             lines.append(

@@ -47,11 +47,6 @@ def as_counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def as_by_service(number: int) -> str:
-    """How many of the objects that were just counted never came by here: `, 12 of them by the service itself`; nothing where none."""
-    return f", {number:,} of them by the service itself" if number else ""
-
-
 def as_share(part: float, whole: float) -> str:
     """A share in per cent; 100 % only when nothing is left: `60 %`."""
     if whole <= 0 or part >= whole:

@@ -92,6 +92,7 @@ DEEP = (
     "integration/test_support.py",
     "integration/test_verify.py::test_a_repository_in_an_object_store",
     "integration/test_verify.py::test_harm_to_any_file_is_found",
+    "property/test_prune_life.py::test_of_many",
 )
 """What `make test` leaves to `make test-all`: files, and tests by how their names begin; together longer than everything else."""
 

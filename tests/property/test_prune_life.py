@@ -31,9 +31,23 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=6, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # making one smaller takes minutes
+PHASES = [Phase.explicit, Phase.reuse, Phase.generate]  # making one smaller takes minutes
+
+
+@settings(max_examples=2, phases=PHASES)
 @given(steps=STEPS)
 def test_every_kept_snapshot_restores_and_nothing_that_none_needs_stays(steps: list[Any]) -> None:
+    live(steps)
+
+
+@settings(max_examples=20, phases=PHASES)
+@given(steps=STEPS)
+def test_of_many_lives_too_every_kept_snapshot_restores(steps: list[Any]) -> None:
+    live(steps)
+
+
+def live(steps: list[Any]) -> None:
+    """Do the steps to a repository and to a model of it, and hold one against the other after each prune."""
     with tempfile.TemporaryDirectory() as directory:
         tomorrow = datetime.now(UTC) + timedelta(days=1)  # what a stopped backup left is told by when it was written
         root, now = Path(directory) / "repository", datetime(2026, 3, 28, 22, tzinfo=UTC)

@@ -49,7 +49,7 @@ check: $(VENV)/.dev ## Format, lint, types, layers, unit and property tests; und
 	@$(BIN)/ruff check --quiet --output-format concise .
 	@$(BIN)/mypy --no-error-summary
 	@layers=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$layers" >&2; exit 1; }
-	@$(BIN)/python -m pytest -q --numprocesses=$(WORKERS) -m "not deep" $(wildcard tests/unit tests/property)
+	@$(BIN)/python -m pytest -q --numprocesses=2 -m "not deep" $(wildcard tests/unit tests/property)
 
 bench: $(VENV)/.dev ## Measure lockstep beside aws, rclone and s5cmd, on the same store in the same run
 	@$(BIN)/python benchmarks/run.py $(ARGS)

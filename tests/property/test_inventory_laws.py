@@ -33,7 +33,7 @@ def test_attributes_come_back_as_they_went_but_for_empty_headers(
     assert came == ObjectAttributes(content_type=content_type or None, content_encoding=encoding or None, metadata=metadata)
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(backups=st.lists(OBJECTS, min_size=1, max_size=3))
 def test_whatever_the_keys_are_every_new_object_finds_a_place_and_nothing_is_overwritten(backups: list[dict[str, bytes]]) -> None:
     """Several backups of a bucket that changes at will, into a real directory; afterwards every version ever copied is still there."""

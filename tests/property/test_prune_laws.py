@@ -92,7 +92,7 @@ class Model:
         return set().union(*(keys for (_, keys, _), stays in zip(self.chain, kept, strict=True) if stays))
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(days=st.lists(st.frozensets(st.sampled_from([f"k{number}" for number in range(12)])), min_size=1, max_size=12), data=st.data())
 def test_objects_stay_while_a_kept_snapshot_needs_them_and_no_longer(days: list[frozenset[str]], data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as directory:

@@ -1,4 +1,4 @@
-"""The lane of small objects: many plain GETs at once from one thread, beside the workers that take whatever needs care.
+"""The lane of small objects: many plain requests at once from one thread, beside the workers that take whatever needs care.
 
 Of a small object, switching threads costs more than anything else: 20,000 of 4 KiB took 4.1 s of CPU with obstore in 8 threads, and
 1.6 s with libcurl in one (docs/adr/0001-threads-not-asyncio.md). The lane settles nothing that is out of the ordinary: what is not a
@@ -13,15 +13,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from lockstep.errors import LockstepError, StoreUnreachable
-from lockstep.objects.curl_gets import CurlGets
+from lockstep.objects.curl_requests import CurlRequests
 from lockstep.objects.limits import LANE
 from lockstep.objects.memory import MemoryBody
-from lockstep.objects.plain_gets import Question
-from lockstep.objects.transfer import ByteBudget, Pacer, Stop
+from lockstep.objects.plain_requests import Question
+from lockstep.objects.transfer import ByteBudget, Pacer, Stop, in_parallel
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -30,8 +31,8 @@ Result = TypeVar("Result")
 class Lane(Generic[Item, Result]):
     """Takes the items in order; `ask` says how an item is asked for (None: with care), `finish` what came of an answer (None: with care).
 
-    Use it as a context: `careful` gives the workers their items, `drain` the results so far. At most `pacer.width` items are in
-    flight, each within the budget of bytes.
+    Use it as a context: `careful` gives the workers their items, `drain` the results so far. At most `pacer.lane_width` items are
+    in flight, each within the budget of bytes.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Lane(Generic[Item, Result]):
         return [self._done.popleft() for _ in range(len(self._done))]
 
     def _run(self) -> None:
-        curl = CurlGets()
+        curl = CurlRequests()
         try:
             self._drive(curl)
         except BaseException as error:  # noqa: BLE001 - carried to the workers, who raise it
@@ -97,7 +98,7 @@ class Lane(Generic[Item, Result]):
                 self._ended = True
                 self._changed.notify_all()
 
-    def _drive(self, curl: CurlGets) -> None:
+    def _drive(self, curl: CurlRequests) -> None:
         more = True
         while not (self._over.is_set() or self._stop.is_set()):
             more = more and self._fill(curl)
@@ -116,22 +117,23 @@ class Lane(Generic[Item, Result]):
             self._to_workers(item)
             return
         self._answered = True
-        began = time.perf_counter()
-        result = self._finish(item, answer)
-        self._mean_seconds += (time.perf_counter() - began - self._mean_seconds) / LANE.mean_of
-        self._left = self._left or self._mean_seconds > LANE.slow_seconds
+        with self._timed():
+            result = self._finish(item, answer)
         if result is None:
             self._to_workers(item)
         else:
             self._done.append(result)
 
-    def _fill(self, curl: CurlGets) -> bool:
+    def _fill(self, curl: CurlRequests) -> bool:
         """Begin what may be begun; False when there is nothing more."""
-        while curl.in_flight < self._pacer.width and len(self._careful) < LANE.waiting:
+        while curl.in_flight < self._pacer.lane_width and len(self._careful) < LANE.waiting:
             if not self._budget.try_take(LANE.weight_bytes):
                 return True
             item = next(self._items, None)
-            question = None if item is None or self._left else self._ask(item)
+            question = None
+            if item is not None and not self._left:
+                with self._timed():
+                    question = self._ask(item)
             if question is None:
                 self._budget.give_back(LANE.weight_bytes)
             if item is None:
@@ -142,7 +144,29 @@ class Lane(Generic[Item, Result]):
                 curl.begin(item, question)
         return True
 
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self._mean_seconds += (time.perf_counter() - began - self._mean_seconds) / LANE.mean_of
+        self._left = self._left or self._mean_seconds > LANE.slow_seconds
+
     def _to_workers(self, item: Item) -> None:
         with self._changed:
             self._careful.append(item)
             self._changed.notify()
+
+
+def through_the_lane(
+    items: Iterable[Item],
+    work: Callable[[Item], Result],
+    *,
+    ask: Callable[[Item], Question | None],
+    finish: Callable[[Item, MemoryBody | LockstepError], Result | None],
+    pacer: Pacer,
+    budget: ByteBudget,
+    stop: Stop,
+) -> Iterator[list[Result]]:
+    """As `in_parallel`, with what can go through the lane going through it, and the rest to `work`."""
+    with Lane(items, ask=ask, finish=finish, pacer=pacer, budget=budget, stop=stop) as lane:
+        yield from in_parallel(lane.careful(), work, threads=pacer, stop=stop, beside=lane.drain)

@@ -29,7 +29,7 @@ from lockstep.objects.fast_road import FastRoad
 from lockstep.objects.kept import KeepRule, as_the_bucket_does
 from lockstep.objects.keys import needs_second_road
 from lockstep.objects.limits import DELETE_BATCH, SHORT_BYTES, STREAM
-from lockstep.objects.plain_gets import PlainGets
+from lockstep.objects.plain_requests import PlainRequests
 from lockstep.objects.retry import noting, retrying
 from lockstep.objects.store import Body, RequestCounter
 
@@ -51,7 +51,13 @@ class S3ObjectStore:
             place=settings.place,
             renew=self._renew,
         )
-        self.plain_gets = PlainGets(settings, credentials.for_obstore(), silence=self._fast.silence, requests=self._requests)
+        self.plain_requests = PlainRequests(
+            settings,
+            credentials.for_obstore(),
+            silence=self._fast.silence,
+            requests=self._requests,
+            creates=lambda: bool(self._conditional) and keep is as_the_bucket_does,
+        )
         self._prefix_is_odd = needs_second_road(settings.url.prefix + "x")
         self._second_road: SecondRoad | None = None
         self._lock = threading.Lock()
@@ -227,7 +233,7 @@ class S3ObjectStore:
         if not self._credentials.renew():
             return False
         self._fast.forget_keys()
-        self.plain_gets.forget_keys(self._credentials.for_obstore())
+        self.plain_requests.forget_keys(self._credentials.for_obstore())
         if self._second_road is not None:
             self._second_road.forget_keys()
         return True

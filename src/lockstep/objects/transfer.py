@@ -16,6 +16,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 from lockstep.errors import StoreBusy, StoreUnreachable
 from lockstep.model.pacing import Pace, PaceLimits, decide_pace
+from lockstep.objects.limits import LANE
 
 LOOK_SECONDS = 1.0
 """How long a rate is measured before the pace is decided anew."""
@@ -94,6 +95,7 @@ class Pacer:
 
     def __init__(self, limits: TransferLimits) -> None:
         fixed = limits.threads
+        self._is_fixed = fixed is not None
         self._limits = limits.pace if fixed is None else replace(limits.pace, first=fixed, most=fixed, least=min(fixed, limits.pace.least))
         self._pace = Pace(self._limits.first)
         self._busy = threading.Event()
@@ -101,8 +103,13 @@ class Pacer:
 
     @property
     def width(self) -> int:
-        """How many objects may be in flight now."""
+        """How many workers may be at work now, each with one object."""
         return self._pace.width
+
+    @property
+    def lane_width(self) -> int:
+        """How many small objects may be in flight now where none of them costs a thread; a fixed number holds here too."""
+        return self.width if self._is_fixed else min(LANE.most, LANE.for_a_worker * self.width)
 
     def slow_down(self) -> None:
         """A store asked for fewer requests."""

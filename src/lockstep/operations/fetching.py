@@ -10,10 +10,10 @@ from typing import TypeAlias
 from lockstep.errors import KeyRefused, LockstepError, MissingObjects, ObjectDamaged, ObjectNotFound, StoreUnreachable
 from lockstep.model.inventory import InventoryEntry, MissingObject, Wanted, WhyMissing
 from lockstep.objects.doubt import Doubt
-from lockstep.objects.lane import Lane
+from lockstep.objects.lane import through_the_lane
 from lockstep.objects.limits import LANE
 from lockstep.objects.memory import MemoryBody
-from lockstep.objects.plain_gets import PlainGets, Question, plain_gets_of
+from lockstep.objects.plain_requests import PlainRequests, Question, all_plain_requests
 from lockstep.objects.raid import read_expected, weight_in_memory
 from lockstep.objects.retry import PATIENT, noting, retrying
 from lockstep.objects.store import Body, ObjectStore, is_local
@@ -41,15 +41,16 @@ class Fetcher:
     fail_fast: bool = False
     other_etags: set[str] = field(default_factory=set)
     """Stores whose ETags turned out to be no MD5 of the bytes."""
-    gets: dict[str, PlainGets] = field(init=False, default_factory=dict)
+    doubted: set[tuple[str, str]] = field(default_factory=set)
+    """What came through the lane with other bytes than its ETag says, by store and key, until it has come again."""
+    plain: dict[str, PlainRequests] = field(init=False, default_factory=dict)
     """The buckets whose small objects can be had through the lane."""
 
     def __post_init__(self) -> None:
         """Look at the stores once."""
         if not is_local(self.repository):
             return  # what each object waits for is the answer to its PUT, and workers wait for many at once
-        gets = {name: plain_gets_of(store) for name, store in self.stores.items()}
-        object.__setattr__(self, "gets", {name: each for name, each in gets.items() if each is not None})
+        object.__setattr__(self, "plain", all_plain_requests(self.stores))
 
     def fetch(self, wanted: Wanted, pacer: Pacer) -> Outcome:
         """Copy one object, or say why it cannot be had. `pacer` is told when a store asks for fewer requests.
@@ -63,6 +64,7 @@ class Fetcher:
         with self.budget.take(weight):
             try:
                 entry = self._fetched(wanted, pacer)
+                self._tell_of_doubt(wanted)
                 step("object.copied")
                 return entry
             except ObjectNotFound:
@@ -74,16 +76,16 @@ class Fetcher:
 
     def ask(self, wanted: Wanted) -> Question | None:
         """How a small object is asked for that is to be had in the ordinary way; None for one that needs care."""
-        gets = self.gets.get(wanted.store)
+        plain = self.plain.get(wanted.store)
         if (
-            gets is None
+            plain is None
             or wanted.size is None
             or not 0 <= wanted.size <= LANE.weight_bytes
             or wanted.odd
             or wanted.found_version is not None
         ):
             return None
-        return gets.question(wanted.found_key or wanted.key)
+        return plain.question(wanted.found_key or wanted.key)
 
     def settle(self, wanted: Wanted, answer: MemoryBody | LockstepError, pacer: Pacer) -> Outcome | None:
         """What became of an object that was asked for so; None when `fetch` must look at it, which asks again."""
@@ -97,7 +99,10 @@ class Fetcher:
         try:
             entry = save_object(self.repository, wanted, answer, limits=self.limits, work=self.work, etag_is_md5=trusted)
         except WrongBytes as wrong:
-            return self._missing(wanted, wrong.why) if wrong.why == "wrong_size" else None
+            if wrong.why == "wrong_size":
+                return self._missing(wanted, wrong.why)
+            self.doubted.add((wanted.store, wanted.key))
+            return None
         except KeyRefused:
             return None
         step("object.copied")
@@ -117,9 +122,19 @@ class Fetcher:
                     continue
                 if wrong.why == "wrong_size" or doubt.is_settled(wrong.sha256):
                     raise
-                self.stores[wanted.store].requests.add_fault(
-                    "wrong_bytes", f"the bytes of the object {wanted.key!r} are not what the store announced"
-                )
+                self._tell_of_wrong_bytes(wanted)
+
+    def _tell_of_doubt(self, wanted: Wanted) -> None:
+        """What was wrong in the lane and is right now was a fault, unless the ETags of the store turned out to be no MD5."""
+        if (wanted.store, wanted.key) in self.doubted:
+            self.doubted.discard((wanted.store, wanted.key))
+            if wanted.store not in self.other_etags:
+                self._tell_of_wrong_bytes(wanted)
+
+    def _tell_of_wrong_bytes(self, wanted: Wanted) -> None:
+        self.stores[wanted.store].requests.add_fault(
+            "wrong_bytes", f"the bytes of the object {wanted.key!r} are not what the store announced"
+        )
 
     def _learns_other_etags(self, wanted: Wanted, wrong: WrongBytes) -> bool:
         """True once a store: when it turns out that its ETags are no MD5; from then on length and TLS must do."""
@@ -159,16 +174,15 @@ class Fetcher:
 
 def fetch_all(fetcher: Fetcher, wanted: Iterable[Wanted], pacer: Pacer) -> Iterator[list[Outcome]]:
     """Fetch objects, small ones through the lane and the rest by workers; yields what is done every now and then."""
-    if not fetcher.gets:
+    if not fetcher.plain:
         yield from in_parallel(wanted, lambda each: fetcher.fetch(each, pacer), threads=pacer, stop=fetcher.stop)
         return
-    lane = Lane[Wanted, Outcome](
+    yield from through_the_lane(
         wanted,
+        lambda each: fetcher.fetch(each, pacer),
         ask=fetcher.ask,
         finish=lambda each, answer: fetcher.settle(each, answer, pacer),
         pacer=pacer,
         budget=fetcher.budget,
         stop=fetcher.stop,
     )
-    with lane:
-        yield from in_parallel(lane.careful(), lambda each: fetcher.fetch(each, pacer), threads=pacer, stop=fetcher.stop, beside=lane.drain)

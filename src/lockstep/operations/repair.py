@@ -24,7 +24,7 @@ from lockstep.operations.audit import AuditOptions, audit
 from lockstep.operations.pool_reader import refuse_unreadable_objects
 from lockstep.operations.repair_nodes import STAGE as NODE_STAGE
 from lockstep.operations.repair_nodes import Healed, NodeHealer
-from lockstep.operations.sending import Uploaded
+from lockstep.operations.sent import Uploaded
 from lockstep.operations.telling import telling
 from lockstep.operations.uploading import STAGE, Uploader
 from lockstep.operations.work import work_directory

@@ -22,7 +22,7 @@ from lockstep.objects.raid_nodes import Trouble
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, TransferLimits
 from lockstep.operations.fetching import Outcome
-from lockstep.operations.sending import Sent
+from lockstep.operations.sent import Sent
 from lockstep.operations.shard_work import do_shard
 from lockstep.progress import Listener, Note
 from lockstep.repository.lock_state import read_token

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from lockstep.errors import (
     DiskFailed,
     KeyRefused,
+    LockstepError,
     ObjectDamaged,
     ObjectExists,
     ObjectNotFound,
@@ -20,53 +20,20 @@ from lockstep.errors import (
 from lockstep.model.inventory import InventoryEntry, MissingObject, attributes_from_text
 from lockstep.model.objects import ObjectAttributes, ObjectInfo, is_md5
 from lockstep.objects.doubt import Doubt
+from lockstep.objects.lane import through_the_lane
+from lockstep.objects.limits import LANE
+from lockstep.objects.memory import MemoryBody
+from lockstep.objects.plain_requests import PlainRequests, Question, all_plain_requests
 from lockstep.objects.raid import weight_in_memory
 from lockstep.objects.retry import PATIENT, noting, retrying
 from lockstep.objects.store import Body, ObjectStore
-from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits
+from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits, in_parallel
+from lockstep.operations.sent import Damaged, Sending, Sent, Uploaded
 from lockstep.progress import Listener, Note
 from lockstep.repository.keyed_store import turn_to_older
 from lockstep.repository.pool import place_of, read_object
 from lockstep.repository.repository import Repository
 from lockstep.steps import step
-
-
-@dataclass(frozen=True, slots=True)
-class Uploaded:
-    """What became of objects; `different` ones are under their key with other bytes and were left alone."""
-
-    uploaded: int = 0
-    uploaded_bytes: int = 0
-    already_there: int = 0
-    different: int = 0
-
-    def plus(self, other: Uploaded) -> Uploaded:
-        """Both together."""
-        return Uploaded(
-            self.uploaded + other.uploaded,
-            self.uploaded_bytes + other.uploaded_bytes,
-            self.already_there + other.already_there,
-            self.different + other.different,
-        )
-
-
-Sent: TypeAlias = Uploaded | MissingObject
-"""What became of an object."""
-
-
-class Damaged(Exception):
-    """An object of the repository is not what the inventory says; nothing of it may arrive anywhere."""
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """One object on its way, over all its retries."""
-
-    entry: InventoryEntry
-    present: ObjectInfo | None
-    arrived_wrong: bool = False
-    sent: bool = False
-    doubt: Doubt = field(default_factory=Doubt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +52,22 @@ class Sender:
     overwrite: bool = False
     verify: bool = True
     ask_each: bool = False
+    unproven: set[str] = field(default_factory=set)
+    """Stores whose answer to a PUT proves nothing of what arrived."""
+    plain: dict[str, PlainRequests] = field(init=False, default_factory=dict)
+    """The buckets into which small objects can go through the lane."""
 
-    def send(self, entry: InventoryEntry, present: ObjectInfo | None, pacer: Pacer) -> Sent:
-        """Bring one object back, where `present` is what is known to lie there. `pacer` is told when a store asks for fewer requests.
+    def __post_init__(self) -> None:
+        """Look at the stores once."""
+        if self.repository.is_local and not self.ask_each:
+            object.__setattr__(self, "plain", all_plain_requests(self.stores))
+
+    def send(self, attempt: Sending, pacer: Pacer) -> Sent:
+        """Bring one object back. `pacer` is told when a store asks for fewer requests.
 
         Raises what makes going on pointless: StoreUnreachable after many attempts, PermissionMissing.
         """
+        entry = attempt.entry
         store = self.stores[entry.store]
         weight = weight_in_memory(store, entry.size)
         if weight is None:
@@ -99,7 +76,6 @@ class Sender:
         on_retry = noting(store.requests, and_then=pacer.note)
         with self.budget.take(weight):
             try:
-                attempt = _Attempt(entry, present)
                 return retrying(lambda: self._settle(store, attempt), policy=PATIENT, on_retry=on_retry, stop=self.stop)
             except Damaged as error:
                 self.listener(Note(f"the repository's object {entry.key!r} is {error}", level="warning"))
@@ -108,7 +84,46 @@ class Sender:
                 self.listener(Note(error.message, level="warning"))
                 return MissingObject(entry.store, entry.key, entry.size, "refused")
 
-    def _settle(self, store: ObjectStore, attempt: _Attempt) -> Uploaded:
+    def ask(self, attempt: Sending) -> Question | None:
+        """How a small object is sent that is to go in the ordinary way; None for one that needs care, which `send` takes."""
+        entry = attempt.entry
+        plain = self.plain.get(entry.store)
+        if (
+            plain is None
+            or not plain.can_create
+            or attempt.present is not None
+            or entry.size > LANE.weight_bytes
+            or entry.store in self.unproven
+        ):
+            return None
+        try:
+            body, attributes = self._opened(entry)
+            data = self._all_of(attempt, body)
+            self._check(attempt, len(data), hashlib.sha256(data).hexdigest())
+        except (Damaged, StoreUnreachable):
+            return None
+        question = plain.creation(entry.key, data, sha256=entry.sha256, attributes=attributes)
+        if question is not None:
+            attempt.sent = True
+            attempt.md5 = hashlib.md5(data, usedforsecurity=False).hexdigest() if self.verify else None
+        return question
+
+    def settle(self, attempt: Sending, answer: MemoryBody | LockstepError, pacer: Pacer) -> Sent | None:
+        """What became of an object that was sent so; None when `send` must look at it."""
+        entry = attempt.entry
+        if isinstance(answer, LockstepError):
+            attempt.sent = isinstance(answer, StoreUnreachable)  # what was refused did not arrive
+            if isinstance(answer, StoreUnreachable):
+                noting(self.stores[entry.store].requests, and_then=pacer.note)(answer, 0)
+            return None
+        if self.verify and answer.info.etag != attempt.md5:
+            attempt.accepted = True
+            self.unproven.add(entry.store)
+            return None
+        step("object.uploaded")
+        return Uploaded(uploaded=1, uploaded_bytes=entry.size)
+
+    def _settle(self, store: ObjectStore, attempt: Sending) -> Uploaded:
         entry, present, sent_before = attempt.entry, attempt.present, attempt.sent
         if present is None and self.ask_each:
             present = _asked(store, entry.key)
@@ -125,7 +140,9 @@ class Sender:
             now = _asked(store, entry.key)
             if now is not None and self._is_right(store, entry, now):
                 return Uploaded(uploaded=1, uploaded_bytes=entry.size) if sent_before else Uploaded(already_there=1)
-            if not self.overwrite and (now is not None or not _only_a_folder_is_there(store, entry.key)):
+            if attempt.accepted:
+                store.requests.add_fault("wrong_bytes", f"the object {entry.key!r} did not arrive at '{store.url}' as it was sent")
+            elif not self.overwrite and (now is not None or not _only_a_folder_is_there(store, entry.key)):
                 return Uploaded(different=1)
             self._put(store, attempt, overwrite=True)
         step("object.uploaded")
@@ -142,7 +159,7 @@ class Sender:
         except (ObjectNotFound, ObjectDamaged):  # listed, and not there: a listing is no proof
             return False
 
-    def _put(self, store: ObjectStore, attempt: _Attempt, *, overwrite: bool) -> None:
+    def _put(self, store: ObjectStore, attempt: Sending, *, overwrite: bool) -> None:
         entry = attempt.entry
         body, attributes = self._opened(entry)
         if entry.size <= self.limits.whole_up_to:
@@ -178,7 +195,7 @@ class Sender:
         except (ValueError, TypeError) as error:
             raise Damaged("recorded with attributes that lockstep never wrote") from error
 
-    def _checked(self, attempt: _Attempt, body: Body) -> Iterator[bytes]:
+    def _checked(self, attempt: Sending, body: Body) -> Iterator[bytes]:
         hashing, size = hashlib.sha256(), 0
         try:
             for chunk in body.chunks(self.limits.chunk):
@@ -192,17 +209,17 @@ class Sender:
         self._check(attempt, size, hashing.hexdigest())  # raising here keeps the object from appearing
         attempt.sent = True
 
-    def _check(self, attempt: _Attempt, size: int, sha256: str) -> None:
+    def _check(self, attempt: Sending, size: int, sha256: str) -> None:
         """Let nothing pass that is not the object. From a disk it is damaged; what came over a network is read again before that counts."""
         entry = attempt.entry
         if size == entry.size and sha256 == entry.sha256:
             return
         raise self._wrong(attempt, sha256, "damaged: its bytes are not those that were recorded")
 
-    def _undecryptable(self, attempt: _Attempt) -> Damaged | StoreUnreachable:
+    def _undecryptable(self, attempt: Sending) -> Damaged | StoreUnreachable:
         return self._wrong(attempt, "", "damaged: it cannot be decrypted")
 
-    def _wrong(self, attempt: _Attempt, digest: str, why: str) -> Damaged | StoreUnreachable:
+    def _wrong(self, attempt: Sending, digest: str, why: str) -> Damaged | StoreUnreachable:
         entry, settled = attempt.entry, self.repository.is_local or attempt.doubt.is_settled(digest)
         if settled and not turn_to_older(self.repository.store, place_of(entry), size=entry.size_there, sha256=entry.sha256_there):
             return Damaged(why)
@@ -212,7 +229,7 @@ class Sender:
             fault="wrong_bytes",
         )
 
-    def _all_of(self, attempt: _Attempt, body: Body) -> bytes:
+    def _all_of(self, attempt: Sending, body: Body) -> bytes:
         try:
             return body.bytes()
         except DiskFailed as error:
@@ -232,6 +249,23 @@ class Sender:
             if doubt.is_settled(hashing.hexdigest()):
                 return False
             store.requests.add_fault("wrong_bytes", f"the bytes of the object {entry.key!r} are not those that were recorded")
+
+
+def send_all(sender: Sender, items: Iterable[tuple[InventoryEntry, ObjectInfo | None]], pacer: Pacer) -> Iterator[list[Sent]]:
+    """Bring objects back, small ones through the lane and the rest by workers; yields what is done every now and then."""
+    attempts = (Sending(entry, present) for entry, present in items)
+    if not sender.plain:
+        yield from in_parallel(attempts, lambda each: sender.send(each, pacer), threads=pacer, stop=sender.stop)
+        return
+    yield from through_the_lane(
+        attempts,
+        lambda each: sender.send(each, pacer),
+        ask=sender.ask,
+        finish=lambda each, answer: sender.settle(each, answer, pacer),
+        pacer=pacer,
+        budget=sender.budget,
+        stop=sender.stop,
+    )
 
 
 def _only_a_folder_is_there(store: ObjectStore, key: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +15,10 @@ from lockstep.errors import LockstepError, RepositoryNotFound, WorkersFailed
 from lockstep.model.inventory import MissingObject
 from lockstep.model.pacing import PaceLimits
 from lockstep.model.workers import Copying, Shard, ShardReport, Uploading
-from lockstep.objects.transfer import Pacer, Stop, TransferLimits, in_parallel
+from lockstep.objects.transfer import Pacer, Stop, TransferLimits
 from lockstep.operations.counting import peak_rss_bytes
 from lockstep.operations.fetching import Fetcher, fetch_all
-from lockstep.operations.sending import Sender
+from lockstep.operations.sending import Sender, send_all
 from lockstep.operations.work import work_directory
 from lockstep.operations.worker_places import Opened, carried, opened_places
 from lockstep.progress import Event, Note
@@ -101,24 +101,19 @@ def _moved(shard: Shard, items: Iterator[Any], opened: Opened, *, stop: Stop, no
             fetcher = Fetcher(opened.stores, opened.repository, limits, budget, directory, stop, shard.work.fail_fast, etags)
             yield from fetch_all(fetcher, items, pacer)
         else:
-            yield from in_parallel(
-                items, _sending(shard.work, opened, limits, pacer=pacer, stop=stop, notes=notes), threads=pacer, stop=stop
-            )
+            yield from send_all(_sender(shard.work, opened, limits, stop=stop, notes=notes), items, pacer)
     opened.width = pacer.width
 
 
-def _sending(
-    work: Uploading, opened: Opened, limits: TransferLimits, *, pacer: Pacer, stop: Stop, notes: list[str]
-) -> Callable[[Any], Any]:
-    """What sends one object of the shard."""
+def _sender(work: Uploading, opened: Opened, limits: TransferLimits, *, stop: Stop, notes: list[str]) -> Sender:
+    """What sends the objects of the shard."""
 
     def listen(event: Event) -> None:
         if isinstance(event, Note):
             notes.append(event.message)
 
     repository = open_repository(opened.repository)
-    sender = Sender(opened.stores, repository, limits, opened.budget, stop, listen, work.overwrite, work.verify, work.ask_each)
-    return lambda item: sender.send(item[0], item[1], pacer)
+    return Sender(opened.stores, repository, limits, opened.budget, stop, listen, work.overwrite, work.verify, work.ask_each)
 
 
 def _in_time(waiting: Iterator[Any], shard: Shard, opened: Opened) -> Iterator[Any]:

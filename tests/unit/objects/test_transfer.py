@@ -8,6 +8,7 @@ import pytest
 
 from lockstep.errors import StoreUnreachable
 from lockstep.model.pacing import PaceLimits
+from lockstep.objects.limits import LANE
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits, in_parallel
 
 QUICK = 0.01
@@ -227,7 +228,12 @@ def test_a_number_of_workers_that_was_asked_for_is_kept() -> None:
     for _ in range(3):
         pacer._looked -= 10
         pacer.count(1000)
-    assert pacer.width == 5
+    assert pacer.width == pacer.lane_width == 5
+
+
+def test_what_costs_no_thread_may_be_more_but_never_more_than_its_most() -> None:
+    assert Pacer(TransferLimits(pace=PaceLimits(first=16))).lane_width == 16 * LANE.for_a_worker
+    assert Pacer(TransferLimits(pace=PaceLimits(first=64))).lane_width == LANE.most
 
 
 @pytest.mark.parametrize("threads", [None, 16])

@@ -14,7 +14,7 @@ from lockstep.objects.local import LocalStore
 from lockstep.objects.memory import MemoryBody, MemoryStore
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, TransferLimits
-from lockstep.operations.sending import Uploaded
+from lockstep.operations.sent import Uploaded
 from lockstep.operations.uploading import Uploader
 from lockstep.progress import SILENT, Event, StageAdvanced
 from lockstep.repository.pool import place_of, save_object

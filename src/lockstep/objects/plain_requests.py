@@ -1,4 +1,4 @@
-"""Plain GETs of an S3 bucket, as text: what is sent for a key, and what an answer means. Whoever sends them is `lane.py`.
+"""Plain requests to an S3 bucket, as text: what is sent for a key, and what an answer means. Whoever sends them is `lane.py`.
 
 Signed with AWS Signature Version 4 in the headers. Source: AWS General Reference, "Create a signed AWS API request".
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import quote, urlsplit
@@ -18,6 +19,7 @@ from lockstep.model.objects import ObjectAttributes, ObjectInfo
 from lockstep.objects import attributes as spelling
 from lockstep.objects import failures
 from lockstep.objects.addresses import S3Settings
+from lockstep.objects.attributes import NONE
 from lockstep.objects.failures import Failure
 from lockstep.objects.keys import needs_second_road
 from lockstep.objects.memory import MemoryBody
@@ -25,17 +27,21 @@ from lockstep.objects.silence import Silence
 from lockstep.objects.store import RequestCounter
 
 _NOTHING = hashlib.sha256(b"").hexdigest()
-_OK, _NOT_FOUND = 200, 404
+_OK = 200
+_NO_HEADERS: Mapping[str, str] = {}
+_PLAIN_VALUE = re.compile(r"[!-~]+(?: [!-~]+)*")
+"""What a signature has no other spelling for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One GET that is to be sent; `gets` reads the answer."""
+    """One request that is to be sent, a GET, or a PUT of `data`; `plain` reads the answer."""
 
-    gets: PlainGets
+    plain: PlainRequests
     key: str
     url: str
     headers: list[str]
+    data: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +56,27 @@ class _Signature:
 
 
 @runtime_checkable
-class _HasPlainGets(Protocol):
-    plain_gets: PlainGets
+class _HasPlainRequests(Protocol):
+    plain_requests: PlainRequests
 
 
-def plain_gets_of(store: object) -> PlainGets | None:
-    """The plain GETs of a store that is a bucket of S3; None for any other."""
-    return store.plain_gets if isinstance(store, _HasPlainGets) else None
+def plain_requests_of(store: object) -> PlainRequests | None:
+    """The plain requests of a store that is a bucket of S3; None for any other."""
+    return store.plain_requests if isinstance(store, _HasPlainRequests) else None
 
 
-class PlainGets:
-    """The GETs of one bucket. `keys` gives the credentials of the moment, as obstore is given them."""
+def all_plain_requests(stores: Mapping[str, object]) -> dict[str, PlainRequests]:
+    """The plain requests of those stores that are buckets of S3, by name."""
+    found = {name: plain_requests_of(store) for name, store in stores.items()}
+    return {name: each for name, each in found.items() if each is not None}
+
+
+class PlainRequests:
+    """The requests to one bucket. `keys` gives the credentials of the moment, as obstore is given them.
+
+    `creates` says whether the service is known to refuse a PUT under a key that is taken, and the bucket's objects need nothing said of
+    how they are kept.
+    """
 
     def __init__(
         self,
@@ -69,10 +85,11 @@ class PlainGets:
         *,
         silence: Silence,
         requests: RequestCounter,
+        creates: Callable[[], bool] = bool,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.certificates, self.silence, self.requests = settings.certificates, silence, requests
-        self._settings, self._keys, self._clock = settings, keys, clock
+        self._settings, self._keys, self._creates, self._clock = settings, keys, creates, clock
         parts = urlsplit(settings.bucket_endpoint)
         default = {"http": 80, "https": 443}[parts.scheme]
         self._host = (parts.hostname or "") + (f":{parts.port}" if parts.port not in (None, default) else "")
@@ -82,20 +99,33 @@ class PlainGets:
         self._signature: _Signature | None = None
         self._attributes: dict[tuple[tuple[str, str], ...], ObjectAttributes] = {}
 
+    @property
+    def can_create(self) -> bool:
+        """True when one PUT is enough to write without replacing anything."""
+        return self._creates()
+
     def question(self, key: str) -> Question | None:
         """The GET of an object; None for a key that needs the care of the second road."""
-        full = self._settings.url.prefix + key
-        if needs_second_road(full):
+        path = self._path(key)
+        return None if path is None else Question(self, key, self._server + path, self._signed("GET", path, _NOTHING))
+
+    def creation(self, key: str, data: bytes, *, sha256: str, attributes: ObjectAttributes) -> Question | None:
+        """The PUT of an object where nothing may lie yet; None where that, the key, or what is said of the object needs more care."""
+        path = self._path(key) if self.can_create else None
+        kind = attributes.content_type
+        if path is None or attributes != ObjectAttributes(kind) or not (kind is None or _PLAIN_VALUE.fullmatch(kind)):
             return None
-        path = self._folder + quote(full, safe="/")
-        return Question(self, key, self._server + path, self._signed(path))
+        said = {} if kind is None else {"content-type": kind}
+        headers = self._signed("PUT", path, sha256, said)
+        return Question(self, key, self._server + path, [*headers, "If-None-Match: *"], data)
 
     def forget_keys(self, keys: Callable[[], Any]) -> None:
         """Sign with new keys from the next request on."""
         self._keys, self._signature = keys, None
 
-    def answer(self, key: str, status: int, headers: Sequence[bytes], body: bytes) -> MemoryBody | LockstepError:
-        """What an answer that has arrived means: the object, or why it cannot be had."""
+    def answer(self, question: Question, status: int, headers: Sequence[bytes], body: bytes) -> MemoryBody | LockstepError:
+        """What an answer that has arrived means: the object (of a PUT no more than its ETag), or why not."""
+        key = question.key
         if status != _OK:
             failure = failures.from_body(status, body)
             return failures.decide_error(failure, place=self._settings.place, key=key)
@@ -105,13 +135,15 @@ class PlainGets:
         except UnicodeDecodeError:
             return self.failed("it sent a header that is not ASCII")
         found = {name.lower(): value.strip() for name, _, value in names}
+        if question.data is not None:
+            return MemoryBody(ObjectInfo(key, len(question.data), _etag_in(found)), NONE, b"")
         if found.get("content-length") != str(len(body)):
             return self.failed("the connection broke off")
-        info = ObjectInfo(key, len(body), (found.get("etag") or "").strip('"') or None)
+        info = ObjectInfo(key, len(body), _etag_in(found))
         return MemoryBody(info, self._attributes_in(found), body)
 
     def failed(self, reason: str) -> LockstepError:
-        """The error for a GET without a whole answer; `reason` is a phrase of `failures`."""
+        """The error for a request without a whole answer; `reason` is a phrase of `failures`."""
         return failures.decide_error(Failure(reason=reason), place=self._settings.place)
 
     def _attributes_in(self, found: dict[str, str]) -> ObjectAttributes:
@@ -124,19 +156,23 @@ class PlainGets:
             known = self._attributes[wanted] = spelling.from_headers(dict(wanted))
         return known
 
-    def _signed(self, path: str) -> list[str]:
+    def _path(self, key: str) -> str | None:
+        full = self._settings.url.prefix + key
+        return None if needs_second_road(full) else self._folder + quote(full, safe="/")
+
+    def _signed(self, method: str, path: str, sha256: str, said: Mapping[str, str] = _NO_HEADERS) -> list[str]:
+        """The headers of a request whose body has this SHA-256; what is `said` of it is signed too."""
         now = self._moment()
-        token = f"x-amz-security-token:{now.token}\n" if now.token else ""
-        names = "host;x-amz-content-sha256;x-amz-date" + (";x-amz-security-token" if now.token else "")
-        request = f"GET\n{path}\n\nhost:{self._host}\nx-amz-content-sha256:{_NOTHING}\nx-amz-date:{now.stamp}\n{token}\n{names}\n{_NOTHING}"
+        token = {"x-amz-security-token": now.token} if now.token else {}
+        sent = {"x-amz-content-sha256": sha256, "x-amz-date": now.stamp, **said, **token}
+        signed = sorted({"host": self._host, **sent}.items())
+        names = ";".join(name for name, _ in signed)
+        lines = "".join(f"{name}:{value}\n" for name, value in signed)
+        request = f"{method}\n{path}\n\n{lines}\n{names}\n{sha256}"
         text = f"AWS4-HMAC-SHA256\n{now.stamp}\n{now.scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
         signature = hmac.digest(now.key, text.encode(), "sha256").hex()
-        headers = [
-            f"x-amz-content-sha256: {_NOTHING}",
-            f"x-amz-date: {now.stamp}",
-            f"Authorization: AWS4-HMAC-SHA256 Credential={now.key_id}/{now.scope}, SignedHeaders={names}, Signature={signature}",
-        ]
-        return [*headers, f"x-amz-security-token: {now.token}"] if now.token else headers
+        authorization = f"AWS4-HMAC-SHA256 Credential={now.key_id}/{now.scope}, SignedHeaders={names}, Signature={signature}"
+        return [*(f"{name}: {value}" for name, value in sent.items()), f"Authorization: {authorization}"]
 
     def _moment(self) -> _Signature:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._clock()))
@@ -148,3 +184,7 @@ class PlainGets:
                 key = hmac.digest(key, part.encode(), "sha256")
             self._signature = _Signature(stamp, f"{day}/{region}/s3/aws4_request", keys["access_key_id"], keys["token"], key)
         return self._signature
+
+
+def _etag_in(headers: Mapping[str, str]) -> str | None:
+    return (headers.get("etag") or "").strip('"') or None

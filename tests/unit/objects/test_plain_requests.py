@@ -14,18 +14,18 @@ from botocore.credentials import Credentials
 
 from lockstep.model.addresses import StoreAddress
 from lockstep.objects.addresses import BucketUrl, read_s3_settings
-from lockstep.objects.plain_gets import PlainGets
+from lockstep.objects.plain_requests import PlainRequests
 from lockstep.objects.silence import Silence
 from lockstep.objects.store import RequestCounter
 
 WHEN = datetime(2026, 11, 26, 6, 54, 4, tzinfo=UTC)
 
 
-def gets(endpoint: str, token: str | None, *, virtual_hosted: bool = False) -> PlainGets:
+def gets(endpoint: str, token: str | None, *, virtual_hosted: bool = False) -> PlainRequests:
     address = StoreAddress("s3://bucket/pre fix", endpoint_url=endpoint, region="eu-west-3", virtual_hosted=virtual_hosted)
     settings = read_s3_settings(BucketUrl("s3", "bucket", "pre fix/"), address, environ={})
     keys: dict[str, Any] = {"access_key_id": "AKID", "secret_access_key": "se/cret", "token": token}
-    return PlainGets(settings, lambda: keys, silence=Silence(), requests=RequestCounter(), clock=WHEN.timestamp)
+    return PlainRequests(settings, lambda: keys, silence=Silence(), requests=RequestCounter(), clock=WHEN.timestamp)
 
 
 @pytest.mark.parametrize("token", [None, "a+session/token=="])

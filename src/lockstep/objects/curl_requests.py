@@ -1,4 +1,4 @@
-"""Transfers of libcurl: many GETs under way at once, all of them driven by the one thread that asks what has ended."""
+"""Transfers of libcurl: many requests under way at once, all of them driven by the one thread that asks what has ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pycurl
 from lockstep.errors import LockstepError
 from lockstep.objects.limits import HTTP, LANE
 from lockstep.objects.memory import MemoryBody
-from lockstep.objects.plain_gets import Question
+from lockstep.objects.plain_requests import Question
 
 _REASONS = {
     pycurl.E_COULDNT_RESOLVE_HOST: "unknown host",
@@ -22,6 +22,9 @@ _REASONS = {
     pycurl.E_SEND_ERROR: "the connection broke off",
     pycurl.E_RECV_ERROR: "the connection broke off",
 }
+
+_NOT_BY_ITSELF = ("Content-Type:", "Expect:")
+"""Headers that libcurl would add to a body: here only those that were signed are sent."""
 
 
 class _Slot:
@@ -49,24 +52,34 @@ class _Slot:
             self.handle.setopt(option, value)
 
     def aim(self, item: Any, question: Question) -> None:
-        """Make the handle ready for a GET."""
+        """Make the handle ready for a request."""
         self.item, self.question = item, question
         self.headers.clear()
         self.body.clear()
         self.handle.setopt(pycurl.URL, question.url)
-        self.handle.setopt(pycurl.HTTPHEADER, question.headers)
-        self.handle.setopt(pycurl.LOW_SPEED_TIME, question.gets.silence.seconds())
+        if question.data is None:
+            self.handle.setopt(pycurl.HTTPHEADER, question.headers)
+        else:
+            self.handle.setopt(pycurl.HTTPHEADER, [*question.headers, *_NOT_BY_ITSELF])
+            self.handle.setopt(pycurl.POSTFIELDS, question.data)
+            self.handle.setopt(pycurl.CUSTOMREQUEST, "PUT")
+        self.handle.setopt(pycurl.LOW_SPEED_TIME, self.waits)
         if question.url.startswith("https:"):
-            _trust(self.handle, question.gets.certificates)
+            _trust(self.handle, question.plain.certificates)
+
+    @property
+    def waits(self) -> int:
+        """How many seconds the service may be silent."""
+        return self.question.plain.silence.seconds(len(self.question.data or b""))
 
     def answer(self) -> MemoryBody | LockstepError:
         """What came."""
         status = self.handle.getinfo(pycurl.RESPONSE_CODE)
-        return self.question.gets.answer(self.question.key, status, self.headers[1:-1], b"".join(self.body))
+        return self.question.plain.answer(self.question, status, self.headers[1:-1], b"".join(self.body))
 
 
-class CurlGets:
-    """GETs that are under way, each with what it is for (`item`)."""
+class CurlRequests:
+    """Requests that are under way, each with what it is for (`item`); all of one run are GETs, or all are PUTs."""
 
     def __init__(self) -> None:
         self._multi = pycurl.CurlMulti()
@@ -75,12 +88,12 @@ class CurlGets:
 
     @property
     def in_flight(self) -> int:
-        """How many GETs are under way."""
+        """How many requests are under way."""
         return len(self._busy)
 
     def begin(self, item: Any, question: Question) -> None:
-        """Send a GET."""
-        question.gets.requests.add("get")
+        """Send a request."""
+        question.plain.requests.add("get" if question.data is None else "put")
         slot = self._free.pop() if self._free else _Slot()
         slot.aim(item, question)
         self._busy[slot.handle] = slot
@@ -99,9 +112,8 @@ class CurlGets:
                 ended += 1
             for handle, number, text in badly:
                 slot = self._taken(handle)
-                gets = slot.question.gets
-                waited = gets.silence.seconds()
-                yield slot.item, gets.silence.judge(gets.failed(_REASONS.get(number, text)), waited_seconds=waited)
+                plain = slot.question.plain
+                yield slot.item, plain.silence.judge(plain.failed(_REASONS.get(number, text)), waited_seconds=slot.waits)
                 ended += 1
             if not left:
                 break

@@ -86,6 +86,7 @@ def _head(plot: str) -> list[str]:
         "rounds. *Seconds* and *CPU seconds* are medians; *times lockstep* is the median of the ratios, pair by pair within a round, for",
         "the time and for the processor time: above 1 lockstep is faster. CPU and memory are those of the whole process tree. Peers run at",
         "their best settings and dump the database too; the slowest run once. What is in italics does only a part of the work: a floor.",
+        "Before each run the disk is made to write what was left to be written. lockstep alone makes sure that its files are on the disk.",
         "",
         f"lockstep {__version__}, {datetime.now(UTC):%Y-%m-%d}, {machine}; {tools}.",
         "",

@@ -6,6 +6,7 @@ Absolute times depend on the machine and its mood. Ratios within a round do not,
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -61,6 +62,7 @@ def run_case(case: Case, place: Place, *, rounds: int, slow: bool) -> page.Resul
 
 def _measured(way: Way, place: Place) -> Measured:
     way.before()
+    os.sync()  # what the way before left to be written is not this one's to wait for
     found = measure(way.command, environment=place.store.environment(), log=place.directory / "errors.log")
     if way.left is not None and (left := way.left()) != way.expected:
         raise SystemExit(f"{way.name} left {left} objects, not {way.expected}: what it took says nothing")

@@ -13,14 +13,14 @@ from lockstep.model.addresses import StoreAddress
 from lockstep.model.inventory import InventoryEntry, MissingObject, Wanted
 from lockstep.model.objects import ObjectAttributes, ObjectInfo
 from lockstep.objects.attributes import NONE
-from lockstep.objects.lane import Lane
+from lockstep.objects.lane import Lane, carry_all
 from lockstep.objects.local import LocalStore
 from lockstep.objects.memory import MemoryBody
 from lockstep.objects.open import open_store
 from lockstep.objects.plain_requests import plain_requests_of
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits
-from lockstep.operations.sending import Sender, send_all
+from lockstep.operations.sending import Sender
 from lockstep.operations.sent import Sending, Sent, Uploaded
 from lockstep.progress import SILENT
 from lockstep.repository.pool import place_of, save_object
@@ -54,7 +54,7 @@ def keep(repository: Repository, key: str, data: bytes, attributes: ObjectAttrib
 
 def send(repository: Repository, store: ObjectStore, *entries: InventoryEntry) -> list[Sent]:
     sender = Sender({"main": store}, repository, LIMITS, ByteBudget(1 << 24), Stop(), SILENT)
-    return [each for batch in send_all(sender, ((entry, None) for entry in entries), Pacer(LIMITS)) for each in batch]
+    return [each for batch in carry_all((Sending(entry, None) for entry in entries), sender, Pacer(LIMITS)) for each in batch]
 
 
 def test_what_goes_through_the_lane_arrives_as_it_was(repository: Repository, store: ObjectStore) -> None:
@@ -115,6 +115,6 @@ def test_wrong_bytes_that_were_taken_as_new_are_replaced(repository: Repository,
     store.write("a", b"DATA")  # what arrived, had the network changed it
     answer = MemoryBody(ObjectInfo("a", 4, hashlib.md5(b"DATA").hexdigest()), NONE, b"")
     assert sender.settle(attempt, answer, Pacer(LIMITS)) is None
-    assert sender.send(attempt, Pacer(LIMITS)) == Uploaded(uploaded=1, uploaded_bytes=4)
+    assert sender.carry(attempt, Pacer(LIMITS)) == Uploaded(uploaded=1, uploaded_bytes=4)
     assert store.read("a").bytes() == b"data"
     assert sender.ask(Sending(entry, None)) is None  # a store whose answers prove nothing is asked with care

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Annotated
@@ -61,12 +61,16 @@ def run_verify(
     with ExitStack() as opened:
         found = opened.enter_context(verify(store, options=options, now=datetime.now(UTC), zone=zone, listener=session.listener))
         if found.ok:
-            document = report.as_document(found.checked, iter(()), ok=True, not_derived=found.not_derived)
-            return Result(document, report.as_lines(found.checked, (), count=0, depth=depth))
+            return Result(_as_document(found, iter(())), report.as_lines(found.checked, (), count=0, depth=depth, faults=found.faults))
         findings = _until_read(found, opened.pop_all())
-    document = report.as_document(found.checked, findings, ok=False, not_derived=found.not_derived)
-    lines = report.as_lines(found.checked, findings, count=found.count, depth=depth)
-    return Result(document, lines, ExitStatus.FINDINGS)
+    lines = report.as_lines(found.checked, findings, count=found.count, depth=depth, faults=found.faults)
+    return Result(_as_document(found, findings), lines, ExitStatus.FINDINGS)
+
+
+def _as_document(found: Verification, findings: Iterator[Finding]) -> Mapping[str, object]:
+    return report.as_document(
+        found.checked, findings, ok=found.ok, not_derived=found.not_derived, requests=found.requests, faults=found.faults
+    )
 
 
 def _until_read(found: Verification, opened: ExitStack) -> Iterator[Finding]:

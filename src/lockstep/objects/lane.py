@@ -4,7 +4,7 @@ Of a small object, switching threads costs more than anything else: 20,000 of 4 
 1.6 s with libcurl in one (docs/adr/0001-threads-not-asyncio.md). The lane settles nothing that is out of the ordinary: what is not a
 whole answer goes to the workers, who ask again with all their patience. A lane that never had an answer, since it trusts other
 certificates, say, or goes by another proxy, is left for good at its first failure; so is one whose
-results take long to store (a disk across a network), since workers store many at once.
+objects take long to read or to store (a disk across a network), since workers do many at once.
 """
 
 from __future__ import annotations
@@ -12,20 +12,22 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 from lockstep.errors import LockstepError, StoreUnreachable
 from lockstep.objects.curl_requests import CurlRequests
 from lockstep.objects.limits import LANE
 from lockstep.objects.memory import MemoryBody
-from lockstep.objects.plain_requests import Question
+from lockstep.objects.plain_requests import PlainRequests, Question
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, in_parallel
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Item_contra = TypeVar("Item_contra", contravariant=True)
+Result_co = TypeVar("Result_co", covariant=True)
 
 
 class Lane(Generic[Item, Result]):
@@ -157,16 +159,43 @@ class Lane(Generic[Item, Result]):
             self._changed.notify()
 
 
-def through_the_lane(
-    items: Iterable[Item],
-    work: Callable[[Item], Result],
-    *,
-    ask: Callable[[Item], Question | None],
-    finish: Callable[[Item, MemoryBody | LockstepError], Result | None],
-    pacer: Pacer,
-    budget: ByteBudget,
-    stop: Stop,
-) -> Iterator[list[Result]]:
-    """As `in_parallel`, with what can go through the lane going through it, and the rest to `work`."""
-    with Lane(items, ask=ask, finish=finish, pacer=pacer, budget=budget, stop=stop) as lane:
-        yield from in_parallel(lane.careful(), work, threads=pacer, stop=stop, beside=lane.drain)
+class Carrier(Protocol[Item_contra, Result_co]):
+    """Whoever moves objects both ways: an item at a time with care, or through the lane with `ask` and `settle` (None: with care)."""
+
+    @property
+    def plain(self) -> Mapping[str, PlainRequests]:
+        """The buckets that the lane reaches, by the names of their stores."""
+
+    @property
+    def budget(self) -> ByteBudget:
+        """The bytes that may be in flight."""
+
+    @property
+    def stop(self) -> Stop:
+        """What ends it."""
+
+    def carry(self, item: Item_contra, pacer: Pacer) -> Result_co:
+        """Move one object, with all patience."""
+
+    def ask(self, item: Item_contra) -> Question | None:
+        """The one request that moves the object, if it can be so."""
+
+    def settle(self, item: Item_contra, answer: MemoryBody | LockstepError, pacer: Pacer) -> Result_co | None:
+        """What came of it."""
+
+
+def carry_all(items: Iterable[Item], carrier: Carrier[Item, Result], pacer: Pacer) -> Iterator[list[Result]]:
+    """Move objects, small ones through the lane where it can be taken and the rest by workers; yields what is done every now and then."""
+
+    def with_care(item: Item) -> Result:
+        return carrier.carry(item, pacer)
+
+    def settle(item: Item, answer: MemoryBody | LockstepError) -> Result | None:
+        return carrier.settle(item, answer, pacer)
+
+    stop = carrier.stop
+    if not carrier.plain:
+        yield from in_parallel(items, with_care, threads=pacer, stop=stop)
+        return
+    with Lane(items, ask=carrier.ask, finish=settle, pacer=pacer, budget=carrier.budget, stop=stop) as lane:
+        yield from in_parallel(lane.careful(), with_care, threads=pacer, stop=stop, beside=lane.drain)

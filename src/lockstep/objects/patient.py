@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from lockstep.errors import ObjectExists, StoreUnreachable
 from lockstep.model.objects import ObjectAttributes, ObjectInfo, is_md5
+from lockstep.objects.known import known
 from lockstep.objects.limits import STREAM
 from lockstep.objects.patient_body import PatientBody
 from lockstep.objects.retry import NO_RETRY, PATIENT, Attempts, RetryPolicy, noting, retrying
@@ -49,7 +50,9 @@ class PatientStore:
         def open_() -> Body:
             return self._patiently(partial(self._store.read, key, version=version))
 
-        return PatientBody(open_(), open_, attempts=Attempts(policy=self._policy, on_retry=self._noting), requests=self.requests)
+        # what was there a moment ago is not gone because of one answer
+        again = partial(known, self, key, open_)
+        return PatientBody(open_(), again, attempts=Attempts(policy=self._policy, on_retry=self._noting), requests=self.requests)
 
     def head(self, key: str) -> tuple[ObjectInfo, ObjectAttributes]:
         """Ask about an object."""

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lockstep.model.inventory import InventoryEntry, MissingObject, Wanted
+from lockstep.objects.lane import carry_all
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits
-from lockstep.operations.fetching import Fetcher, Outcome, fetch_all
+from lockstep.operations.fetching import Fetcher, Outcome
 from lockstep.progress import Listener, StageAdvanced
 from lockstep.repository.journal import Journal
 from lockstep.repository.repository import Repository
@@ -52,7 +53,7 @@ class Copier:
         Raises StoreUnreachable when a store keeps failing: what is journalled by then, the next run does not copy again.
         """
         fetcher, pacer = self._fetcher(), Pacer(self.limits)
-        return self.record(fetch_all(fetcher, wanted, pacer))
+        return self.record(carry_all(wanted, fetcher, pacer))
 
     def record(self, outcomes: Iterable[Sequence[Outcome]]) -> Copied:
         """Journal what was copied, here or elsewhere, as it comes; what could not be had goes into the table `missing_now`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -10,14 +10,13 @@ from typing import TypeAlias
 from lockstep.errors import KeyRefused, LockstepError, MissingObjects, ObjectDamaged, ObjectNotFound, StoreUnreachable
 from lockstep.model.inventory import InventoryEntry, MissingObject, Wanted, WhyMissing
 from lockstep.objects.doubt import Doubt
-from lockstep.objects.lane import through_the_lane
 from lockstep.objects.limits import LANE
 from lockstep.objects.memory import MemoryBody
 from lockstep.objects.plain_requests import PlainRequests, Question, all_plain_requests
 from lockstep.objects.raid import read_expected, weight_in_memory
 from lockstep.objects.retry import PATIENT, noting, retrying
 from lockstep.objects.store import Body, ObjectStore, is_local
-from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits, in_parallel
+from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits
 from lockstep.repository.pool import WrongBytes, save_object
 from lockstep.steps import step
 
@@ -52,7 +51,7 @@ class Fetcher:
             return  # what each object waits for is the answer to its PUT, and workers wait for many at once
         object.__setattr__(self, "plain", all_plain_requests(self.stores))
 
-    def fetch(self, wanted: Wanted, pacer: Pacer) -> Outcome:
+    def carry(self, wanted: Wanted, pacer: Pacer) -> Outcome:
         """Copy one object, or say why it cannot be had. `pacer` is told when a store asks for fewer requests.
 
         Raises what makes going on pointless: StoreUnreachable after many attempts, PermissionMissing, DiskFailed.
@@ -88,7 +87,7 @@ class Fetcher:
         return plain.question(wanted.found_key or wanted.key)
 
     def settle(self, wanted: Wanted, answer: MemoryBody | LockstepError, pacer: Pacer) -> Outcome | None:
-        """What became of an object that was asked for so; None when `fetch` must look at it, which asks again."""
+        """What became of an object that was asked for so; None when `carry` must look at it, which asks again."""
         if isinstance(answer, ObjectNotFound):
             return self._missing(wanted, "lost")
         if isinstance(answer, LockstepError):
@@ -170,19 +169,3 @@ class Fetcher:
                 hint="Leave out --fail-fast to back up everything else, or run 'lockstep audit' to see all that is missing.",
             )
         return MissingObject(wanted.store, wanted.key, wanted.size, why)
-
-
-def fetch_all(fetcher: Fetcher, wanted: Iterable[Wanted], pacer: Pacer) -> Iterator[list[Outcome]]:
-    """Fetch objects, small ones through the lane and the rest by workers; yields what is done every now and then."""
-    if not fetcher.plain:
-        yield from in_parallel(wanted, lambda each: fetcher.fetch(each, pacer), threads=pacer, stop=fetcher.stop)
-        return
-    yield from through_the_lane(
-        wanted,
-        lambda each: fetcher.fetch(each, pacer),
-        ask=fetcher.ask,
-        finish=lambda each, answer: fetcher.settle(each, answer, pacer),
-        pacer=pacer,
-        budget=fetcher.budget,
-        stop=fetcher.stop,
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lockstep.errors import (
@@ -20,14 +20,13 @@ from lockstep.errors import (
 from lockstep.model.inventory import InventoryEntry, MissingObject, attributes_from_text
 from lockstep.model.objects import ObjectAttributes, ObjectInfo, is_md5
 from lockstep.objects.doubt import Doubt
-from lockstep.objects.lane import through_the_lane
 from lockstep.objects.limits import LANE
 from lockstep.objects.memory import MemoryBody
 from lockstep.objects.plain_requests import PlainRequests, Question, all_plain_requests
 from lockstep.objects.raid import weight_in_memory
 from lockstep.objects.retry import PATIENT, noting, retrying
 from lockstep.objects.store import Body, ObjectStore
-from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits, in_parallel
+from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits
 from lockstep.operations.sent import Damaged, Sending, Sent, Uploaded
 from lockstep.progress import Listener, Note
 from lockstep.repository.keyed_store import turn_to_older
@@ -62,7 +61,7 @@ class Sender:
         if self.repository.is_local and not self.ask_each:
             object.__setattr__(self, "plain", all_plain_requests(self.stores))
 
-    def send(self, attempt: Sending, pacer: Pacer) -> Sent:
+    def carry(self, attempt: Sending, pacer: Pacer) -> Sent:
         """Bring one object back. `pacer` is told when a store asks for fewer requests.
 
         Raises what makes going on pointless: StoreUnreachable after many attempts, PermissionMissing.
@@ -85,7 +84,7 @@ class Sender:
                 return MissingObject(entry.store, entry.key, entry.size, "refused")
 
     def ask(self, attempt: Sending) -> Question | None:
-        """How a small object is sent that is to go in the ordinary way; None for one that needs care, which `send` takes."""
+        """How a small object is sent that is to go in the ordinary way; None for one that needs care, which `carry` takes."""
         entry = attempt.entry
         plain = self.plain.get(entry.store)
         if (
@@ -109,7 +108,7 @@ class Sender:
         return question
 
     def settle(self, attempt: Sending, answer: MemoryBody | LockstepError, pacer: Pacer) -> Sent | None:
-        """What became of an object that was sent so; None when `send` must look at it."""
+        """What became of an object that was sent so; None when `carry` must look at it."""
         entry = attempt.entry
         if isinstance(answer, LockstepError):
             attempt.sent = isinstance(answer, StoreUnreachable)  # what was refused did not arrive
@@ -249,23 +248,6 @@ class Sender:
             if doubt.is_settled(hashing.hexdigest()):
                 return False
             store.requests.add_fault("wrong_bytes", f"the bytes of the object {entry.key!r} are not those that were recorded")
-
-
-def send_all(sender: Sender, items: Iterable[tuple[InventoryEntry, ObjectInfo | None]], pacer: Pacer) -> Iterator[list[Sent]]:
-    """Bring objects back, small ones through the lane and the rest by workers; yields what is done every now and then."""
-    attempts = (Sending(entry, present) for entry, present in items)
-    if not sender.plain:
-        yield from in_parallel(attempts, lambda each: sender.send(each, pacer), threads=pacer, stop=sender.stop)
-        return
-    yield from through_the_lane(
-        attempts,
-        lambda each: sender.send(each, pacer),
-        ask=sender.ask,
-        finish=lambda each, answer: sender.settle(each, answer, pacer),
-        pacer=pacer,
-        budget=sender.budget,
-        stop=sender.stop,
-    )
 
 
 def _only_a_folder_is_there(store: ObjectStore, key: str) -> bool:

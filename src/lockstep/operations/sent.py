@@ -48,4 +48,5 @@ class Sending:
     accepted: bool = False
     """The store took it as new through the lane: what lies there is ours, though nothing proves yet that it is right."""
     md5: str | None = None
+    """What the lane sent, for the ETag that must come back."""
     doubt: Doubt = field(default_factory=Doubt)

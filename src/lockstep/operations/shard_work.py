@@ -15,10 +15,12 @@ from lockstep.errors import LockstepError, RepositoryNotFound, WorkersFailed
 from lockstep.model.inventory import MissingObject
 from lockstep.model.pacing import PaceLimits
 from lockstep.model.workers import Copying, Shard, ShardReport, Uploading
+from lockstep.objects.lane import carry_all
 from lockstep.objects.transfer import Pacer, Stop, TransferLimits
 from lockstep.operations.counting import peak_rss_bytes
-from lockstep.operations.fetching import Fetcher, fetch_all
-from lockstep.operations.sending import Sender, send_all
+from lockstep.operations.fetching import Fetcher
+from lockstep.operations.sending import Sender
+from lockstep.operations.sent import Sending
 from lockstep.operations.work import work_directory
 from lockstep.operations.worker_places import Opened, carried, opened_places
 from lockstep.progress import Event, Note
@@ -99,9 +101,10 @@ def _moved(shard: Shard, items: Iterator[Any], opened: Opened, *, stop: Stop, no
         if isinstance(shard.work, Copying):
             budget, etags = opened.budget, opened.other_etags
             fetcher = Fetcher(opened.stores, opened.repository, limits, budget, directory, stop, shard.work.fail_fast, etags)
-            yield from fetch_all(fetcher, items, pacer)
+            yield from carry_all(items, fetcher, pacer)
         else:
-            yield from send_all(_sender(shard.work, opened, limits, stop=stop, notes=notes), items, pacer)
+            sender = _sender(shard.work, opened, limits, stop=stop, notes=notes)
+            yield from carry_all((Sending(*item) for item in items), sender, pacer)
     opened.width = pacer.width
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from lockstep.model.inventory import InventoryEntry, MissingObject
 from lockstep.model.objects import ObjectInfo
+from lockstep.objects.lane import carry_all
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits
-from lockstep.operations.sending import Sender, send_all
-from lockstep.operations.sent import Sent, Uploaded
+from lockstep.operations.sending import Sender
+from lockstep.operations.sent import Sending, Sent, Uploaded
 from lockstep.progress import Listener, StageAdvanced
 from lockstep.repository.repository import Repository
 from lockstep.tables import restores
@@ -38,7 +39,7 @@ class Uploader:
         pacer, budget = Pacer(self.limits), ByteBudget(self.limits.bytes_in_flight)
         listener, overwrite, verify = self.listener, self.overwrite, self.verify
         sender = Sender(self.stores, self.repository, self.limits, budget, self.stop, listener, overwrite, verify, self.ask_each)
-        return self.record(send_all(sender, items, pacer))
+        return self.record(carry_all((Sending(*item) for item in items), sender, pacer))
 
     def record(self, sent: Iterable[Sequence[Sent]]) -> Uploaded:
         """Add up what was sent, here or elsewhere, as it comes; what the repository has lost goes into the table `unrestorable`."""

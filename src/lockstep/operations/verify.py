@@ -10,10 +10,12 @@ from pathlib import Path
 
 from lockstep.errors import ObjectNotFound, RepositoryInvalid
 from lockstep.model.findings import Checked, Depth, Finding
+from lockstep.model.results import Requests
 from lockstep.model.snapshots import SnapshotId, SnapshotTime, select_snapshot
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, TransferLimits
-from lockstep.operations.telling import telling
+from lockstep.operations.counting import as_requests
+from lockstep.operations.telling import faults_of, telling
 from lockstep.operations.verify_files import VerifiedFiles, files_of, refuse_swollen_tables, verify_files
 from lockstep.operations.verify_objects import ObjectsVerification, SampleTaken
 from lockstep.operations.verify_record import ALL, START, Record, judge_drills, read_record, save_record
@@ -48,7 +50,8 @@ class VerifyOptions:
 class Verification:
     """What was looked at and found. `findings` can be asked as often as one likes, while the block of `verify` lasts.
 
-    `not_derived` says of snapshots why their references could not be derived from their dumps.
+    `not_derived` says of snapshots why their references could not be derived from their dumps. `requests` are those to the repository,
+    and `faults` what they had to overcome, by kind.
     """
 
     checked: Checked
@@ -56,6 +59,8 @@ class Verification:
     files: tuple[Finding, ...]
     tables: Tables | None
     not_derived: dict[str, str] = field(default_factory=dict)
+    requests: Requests = field(default_factory=Requests)
+    faults: dict[str, int] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -96,7 +101,7 @@ def verify(
             if chosen is None and spoilt:
                 found = replace(found, count=found.count + len(spoilt), files=(*found.files, *spoilt))
             run.record(record, found, now=max(now, datetime.now(UTC)))
-            yield found
+            yield replace(found, requests=as_requests(store.requests.counts()), faults=faults_of([store]))
         finally:
             if tables is not None:
                 tables.close()

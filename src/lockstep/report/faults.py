@@ -18,6 +18,8 @@ WORDS = {
     "older_version": "for an older version, since something covers the right one",
 }
 
+NO_FAULTS: Mapping[str, int] = {}
+
 
 def faults_as_lines(faults: Mapping[str, int]) -> list[str]:
     """One line when requests failed and were sent again, none when all went well."""

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from itertools import groupby
 
 from lockstep.model.findings import Checked, Depth, Finding
+from lockstep.model.results import Requests
+from lockstep.report.faults import NO_FAULTS, faults_as_lines
 from lockstep.report.units import as_bytes, as_count, as_counted
 from lockstep.report.verify_hints import hint_for
 
 SNAPSHOTS_SHOWN = 3
 
 
-def as_document(checked: Checked, findings: Iterable[Finding], *, ok: bool, not_derived: Mapping[str, str]) -> Mapping[str, object]:
+def as_document(
+    checked: Checked,
+    findings: Iterable[Finding],
+    *,
+    ok: bool,
+    not_derived: Mapping[str, str],
+    requests: Requests,
+    faults: Mapping[str, int],
+) -> Mapping[str, object]:
     """The JSON of CLI.md; `findings` may be a stream. `not_derived` says why the references of snapshots were not derived."""
     because = [{"snapshot": snapshot, "because": why} for snapshot, why in not_derived.items()]
-    return {"ok": ok, "checked": checked, "not_derived": because, "findings": (as_entry(each) for each in findings)}
+    cost = {"repository_requests": asdict(requests), "faults": dict(faults)}
+    return {"ok": ok, "checked": checked, "not_derived": because, **cost, "findings": (as_entry(each) for each in findings)}
 
 
-def as_lines(checked: Checked, findings: Iterable[Finding], *, count: int, depth: Depth) -> Iterator[str]:
+def as_lines(
+    checked: Checked, findings: Iterable[Finding], *, count: int, depth: Depth, faults: Mapping[str, int] = NO_FAULTS
+) -> Iterator[str]:
     """A line a finding, behind those that follow each other what can be done about them, and a last line that says what it came to."""
     yield from finding_lines(findings)
     looked = [as_counted(checked.snapshots, "snapshot")]
@@ -31,6 +45,7 @@ def as_lines(checked: Checked, findings: Iterable[Finding], *, count: int, depth
     if checked.signatures:
         looked.append(as_counted(checked.signatures, "signature"))
     looked.append(f"{as_bytes(checked.bytes)} held against their checksums")
+    yield from faults_as_lines(faults)
     yield f"{as_counted(count, 'finding') if count else 'sound'}: {', '.join(looked)}"
 
 

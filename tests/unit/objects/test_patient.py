@@ -140,6 +140,33 @@ def test_a_first_look_at_what_cannot_be_connected_to_is_no_time_for_patience() -
     assert store.asked == ["check_reachable"]
 
 
+@pytest.mark.parametrize("read", [lambda body: body.bytes(), lambda body: b"".join(body.chunks(2))])
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_was_there_is_not_gone_because_of_one_answer(read: Callable[[Any], bytes], *, gone: bool) -> None:
+    store = Failing()
+    store.write("a", b"data")
+    body: Any = PatientStore(store, policy=THREE_AT_ONCE).read("a")
+    body._body = Breaking()
+    store.errors = [ObjectNotFound("not there", hint="Look.")] * (20 if gone else 1)
+    if gone:
+        with pytest.raises(ObjectNotFound):
+            read(body)
+    else:
+        assert read(body) == b"data"
+        assert store.requests.faults() == {"failed": 1, "not_found": 1}
+
+
+class Breaking:
+    """A body whose connection breaks."""
+
+    def bytes(self) -> bytes:
+        raise UNREACHABLE
+
+    def chunks(self, size: int) -> Any:
+        yield b"d" * min(size, 1)
+        raise UNREACHABLE
+
+
 def test_a_write_whose_answer_was_lost_has_happened() -> None:
     store = Failing(answers_lost=True)
     store.errors = [UNREACHABLE]

@@ -22,7 +22,7 @@ OBJECTS ?= 5000
 SEED ?= 5
 FAULTS ?= build/faults.xml
 
-.PHONY: help demo test test-all test-faults fuzz check bench docs lock format clean
+.PHONY: help demo test test-all test-faults fuzz check bench bench-life docs lock format clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -53,6 +53,9 @@ check: $(VENV)/.dev ## Format, lint, types, layers, unit and property tests; und
 
 bench: $(VENV)/.dev ## Measure lockstep beside aws, rclone and s5cmd, on the same store in the same run
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-life: $(VENV)/.dev ## Back up twice, lose everything, restore: in a directory and in two S3 stores, plain and encrypted
+	@PYTHONPATH=tests $(BIN)/python benchmarks/life.py $(ARGS)
 
 docs: $(VENV)/.docs ## Build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -26,6 +26,9 @@ CHUNK = 2_000
 FEW = 50_000
 """Up to so many objects are put one by one."""
 
+_FAR = 1_000_000
+"""The first chunk that days are taken from: behind all that a deployment begins with."""
+
 _ORGANIZATIONS = ("Acme", "Bench", "Example")
 _EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 _COPY_BLOCKS = "COPY block (block_id, realm, author, size, created_on, key_index) FROM STDIN"
@@ -77,6 +80,16 @@ class Deployment:
             for number in numbers:
                 for row in plan_chunk(number, self.shape.name):
                     copy.write_row((row.block_id, row.realm, row.author, self.shape.size_bytes, row.created_on, 1))
+
+    def live_on(self, day: int, *, new: int, size_bytes: int, gone: int = 0) -> None:
+        """At most CHUNK new blocks of the day's own chunk, the objects first, then their rows; then some of the oldest rows go."""
+        rows = plan_chunk(_FAR + day, self.shape.name)[:new]
+        fill_objects(self.store.address(self.bucket), [(_FAR + day, [row.key for row in rows])], size_bytes)
+        with psycopg.connect(self.conninfo) as connection:
+            with connection.cursor().copy(_COPY_BLOCKS) as copy:
+                for row in rows:
+                    copy.write_row((row.block_id, row.realm, row.author, size_bytes, row.created_on, 1))
+            connection.execute("DELETE FROM block WHERE _id IN (SELECT _id FROM block ORDER BY _id LIMIT %s)", [gone])
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,10 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
-import psycopg
-from deployments import CHUNK, Deployment, Place, Shape, plan_chunk, servers
-from filling import fill_objects
+from deployments import CHUNK, Deployment, Place, Shape, servers
 from measuring import Measured, measure
 
 SIZE_BYTES = 64
-FAR = 1_000_000
-"""The first chunk that days are taken from: behind all that a deployment begins with."""
-
-_COPY = "COPY block (block_id, realm, author, size, created_on, key_index) FROM STDIN"
 
 
 def main() -> None:
@@ -44,7 +38,7 @@ def main() -> None:
         repository = directory.resolve() / "repository"
         for day in range(chosen.snapshots):
             if day:
-                _live_on(deployment, day, new=chosen.new, gone=chosen.gone)
+                deployment.live_on(day, new=chosen.new, size_bytes=SIZE_BYTES, gone=chosen.gone)
             taken = _run(
                 place, deployment, f"backup --database {shlex.quote(deployment.conninfo)} --bucket s3://{deployment.bucket}", repository
             )
@@ -63,17 +57,6 @@ def main() -> None:
         _print(f"after a prune to {len(told['kept'])} ({pruned.seconds:.1f} s, {pruned.peak_bytes / 1e6:.0f} MB at most)", after, 1)
         freed = sum(before.values()) - sum(after.values())
         print(f"objects removed: {told['objects_removed']:,}; bytes freed: {told['bytes_freed']:,} told, {freed:,} seen")
-
-
-def _live_on(deployment: Deployment, day: int, *, new: int, gone: int) -> None:
-    """Objects first, then their rows; then some of the oldest rows go."""
-    rows = plan_chunk(FAR + day, deployment.shape.name)[:new]
-    fill_objects(deployment.store.address(deployment.bucket), [(FAR + day, [row.key for row in rows])], SIZE_BYTES)
-    with psycopg.connect(deployment.conninfo) as connection:
-        with connection.cursor().copy(_COPY) as copy:
-            for row in rows:
-                copy.write_row((row.block_id, row.realm, row.author, SIZE_BYTES, row.created_on, 1))
-        connection.execute("DELETE FROM block WHERE _id IN (SELECT _id FROM block ORDER BY _id LIMIT %s)", [gone])
 
 
 def _run(place: Place, deployment: Deployment, command: str, repository: Path) -> Measured:

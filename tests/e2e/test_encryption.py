@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -58,6 +59,10 @@ def test_every_format_comes_back_from_an_encrypted_repository(world: World, pair
     assert world.run("verify", "--json", "--identity", identity).json["checked"]["references_derived"] == 1
     drilled = world.run("drill", "--json", "--identity", identity, "--database", world.postgres.address().conninfo)
     assert drilled.returncode == 0, drilled
+    record = json.loads((world.repo_path / drilled.json["recorded"]).read_bytes())
+    assert [step["ok"] for step in record["steps"]] == [True] * len(drilled.json["steps"])
+    assert all(step["detail"] for step in drilled.json["steps"])
+    assert not any("detail" in step for step in record["steps"])  # a sentence can name what is missing, or quote a row
 
 
 def test_what_is_missing_is_told_to_identities_alone_and_since_when_without_one(world: World, pair: tuple[str, Path]) -> None:

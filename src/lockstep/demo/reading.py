@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 
 from lockstep.demo.proof import Contents
-from lockstep.demo.servers import Servers
+from lockstep.model.addresses import DatabaseAddress
 from lockstep.objects.retry import retrying
+from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, in_parallel
 from lockstep.postgres.writing import open_writing_session
-from lockstep.progress import Listener, StageAdvanced, StageEnded, StageStarted
+from lockstep.progress import SILENT, Listener, StageAdvanced, StageEnded, StageStarted
 
 STAGE = "comparing"
 _THREADS = 8
@@ -19,11 +20,10 @@ FROM block, realm WHERE realm._id = block.realm
 """
 
 
-def read_contents(servers: Servers, *, listener: Listener) -> Contents:
-    """Everything in the deployment now. The objects are those that the bucket lists, read to their ends."""
-    with open_writing_session(servers.database) as session:
+def read_contents(database: DatabaseAddress, bucket: ObjectStore, *, listener: Listener = SILENT) -> Contents:
+    """Everything in a deployment of the demo's shape now. The objects are those that the bucket lists, read to their ends."""
+    with open_writing_session(database) as session:
         rows, named = session.rows_as_text(), session.texts(_KEYS)
-    bucket = servers.open_bucket()
     keys = [info.key for page in bucket.list() for info in page]
     objects: dict[str, str] = {}
 

@@ -134,7 +134,7 @@ class _Story:
 
     def _compare(self, filled: Filled, saves: Sequence[Save], window: Window) -> tuple[str, ...]:
         with self.steps.step("proof", "comparing every row and every object with what was written") as step:
-            self.compared = read_contents(self.servers, listener=self.listener)
+            self.compared = read_contents(self.servers.database, self.servers.open_bucket(), listener=self.listener)
             findings = find_differences(filled.contents, saves, window, self.compared)
             self.left_out = count_left_out(saves, self.compared)
             outcome = as_counted(len(findings), "difference") if findings else "all are as they were written"

@@ -96,26 +96,32 @@ def drill(
         rto_seconds=book.seconds("dump") + book.seconds("restore") + objects.seconds,
         seconds=time.monotonic() - began,
     )
-    return replace(result, recorded=_record(repository_store, result, listener))
+    return replace(result, recorded=_record(repository_store, record_document(result, manifest), result, listener))
 
 
-def record_document(result: DrillResult) -> Mapping[str, object]:
-    """What a record in the repository says."""
+def record_document(result: DrillResult, manifest: Manifest) -> Mapping[str, object]:
+    """What a record in the repository says.
+
+    Of an encrypted snapshot it has the verdicts alone: the sentences can name what is missing, and quote what PostgreSQL said of a row.
+    """
+    steps = [asdict(step) for step in result.steps]
+    if manifest.encryption is not None:
+        steps = [{name: value for name, value in step.items() if name != "detail"} for step in steps]
     return {
         "ok": result.ok,
         "snapshot": result.snapshot,
         "started": result.started.isoformat(timespec="seconds"),
         "server": result.server,
-        "steps": [asdict(step) for step in result.steps],
+        "steps": steps,
         "rto_seconds": result.rto_seconds,
         "seconds": result.seconds,
         "lockstep": __version__,
     }
 
 
-def _record(store: ObjectStore, result: DrillResult, listener: Listener) -> str | None:
+def _record(store: ObjectStore, document: Mapping[str, object], result: DrillResult, listener: Listener) -> str | None:
     try:
-        return save_drill(store, result.snapshot, result.started, record_document(result))
+        return save_drill(store, result.snapshot, result.started, document)
     except ObjectExists:
         listener(Note("another drill of this snapshot began in the same second; this one is not recorded", level="warning"))
     except LockstepError as error:  # read-only, most often; whatever it is, what was proven is worth telling

@@ -127,7 +127,7 @@ def _live(place: Place, deployment: Deployment, home: Home, keys: Keys) -> Itera
 
 def _table(seen: Mapping[tuple[str, str], list[dict[str, Measured]]]) -> Iterator[str]:
     yield (
-        f"{SMALL_OBJECTS:,} objects of {SMALL_BYTES:,} bytes and {LARGE_OBJECTS:,} of {LARGE_BYTES:,}; then {NEW_OBJECTS:,} small ones more. "
+        f"{SMALL_OBJECTS:,} objects of {SMALL_BYTES:,} bytes, {LARGE_OBJECTS:,} of {LARGE_BYTES:,}; then {NEW_OBJECTS:,} small ones more. "
         "Seconds, the median of the rounds; in brackets CPU seconds."
     )
     yield ""

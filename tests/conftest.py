@@ -102,6 +102,8 @@ DEEP = (
     "integration/test_repository_in_s3.py::test_bucket_to_bucket",
     "integration/test_repository_in_s3.py::test_bucket_to_bucket_and_back[directory",
     "integration/test_repository_in_s3.py::test_damage",
+    "integration/test_server_side_copy.py::test_the_service_copies_in_and_out_and_on_and_all_of_it_is_proven[seaweedfs",
+    "integration/test_server_side_copy.py::test_what_is",
     "integration/test_snapshot_names.py::test_a_snapshot_has_what_killed",
     "integration/test_snapshot_names.py::test_a_snapshot_has_what_was_copied_before_it_had_its_name[numbers",
     "integration/test_support.py",

@@ -11,7 +11,7 @@ from lockstep.cli.composition import Session
 from lockstep.cli.exit_codes import ExitStatus
 from lockstep.cli.scaling import scale_out
 from lockstep.cli.screen import Result
-from lockstep.cli.transfer_options import Concurrency, Dask, TempDir, Workers, transfer_limits
+from lockstep.cli.transfer_options import Concurrency, Dask, ServerSideCopy, TempDir, Workers, transfer_limits
 from lockstep.cli.wiring import open_deployment, open_repository_store
 from lockstep.config.deployment import DeploymentSettings
 from lockstep.config.encryption import EncryptionSettings, SigningSettings
@@ -61,6 +61,7 @@ def run_backup(
     temp_dir: TempDir = None,
     workers: Workers = None,
     dask: Dask = None,
+    server_side_copy: ServerSideCopy = None,
     lock_timeout: LockTimeout = None,
     dry_run: DryRun = False,
 ) -> Result:
@@ -75,7 +76,16 @@ def run_backup(
         tag=tag,
         limits=transfer_limits(concurrency),
         temporary=temp_dir,
-        scale=scale_out(deployment, repository, keyring_of(place), workers=workers, dask=dask, temporary=temp_dir),
+        scale=scale_out(
+            deployment,
+            repository,
+            keyring_of(place),
+            workers=workers,
+            dask=dask,
+            temporary=temp_dir,
+            server_side_copy=server_side_copy,
+        ),
+        server_side_copy=server_side_copy,
     )
     if lock_timeout is not None:
         opened = replace(opened, database=replace(opened.database, lock_timeout_seconds=lock_timeout))

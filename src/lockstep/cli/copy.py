@@ -10,7 +10,7 @@ import typer
 from lockstep.cli.composition import Session
 from lockstep.cli.exit_codes import ExitStatus
 from lockstep.cli.screen import Result
-from lockstep.cli.transfer_options import Concurrency, TempDir, transfer_limits
+from lockstep.cli.transfer_options import Concurrency, ServerSideCopy, TempDir, transfer_limits
 from lockstep.cli.wiring import open_repository_store
 from lockstep.config.encryption import SigningSettings
 from lockstep.config.keeping import KeepingSettings
@@ -43,9 +43,10 @@ def run_copy(
     snapshots: Snapshots = None,
     concurrency: Concurrency = None,
     temp_dir: TempDir = None,
+    server_side_copy: ServerSideCopy = None,
 ) -> Result:
     """Copy snapshots to a second repository, which becomes a mirror of this one; only what is not there yet travels."""
-    options = CopyOptions(tuple(snapshots or ()), transfer_limits(concurrency), temp_dir)
+    options = CopyOptions(tuple(snapshots or ()), transfer_limits(concurrency), temp_dir, server_side_copy)
     source = open_repository_store(repository)
     target = open_repository_store(RepositorySettings(second.address), signing=signing)
     now, zone = datetime.now(UTC), datetime.now().astimezone().tzinfo or UTC

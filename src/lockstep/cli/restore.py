@@ -13,7 +13,7 @@ from lockstep.cli.exit_codes import ExitStatus
 from lockstep.cli.questions import asks_first, go_ahead
 from lockstep.cli.scaling import scale_out
 from lockstep.cli.screen import Result
-from lockstep.cli.transfer_options import Concurrency, Dask, SnapshotName, TempDir, Workers, transfer_limits
+from lockstep.cli.transfer_options import Concurrency, Dask, ServerSideCopy, SnapshotName, TempDir, Workers, transfer_limits
 from lockstep.cli.wiring import open_repository_store, open_stores
 from lockstep.config.deployment import DeploymentSettings
 from lockstep.config.repository import RepositorySettings
@@ -86,6 +86,7 @@ def run_restore(
     temp_dir: TempDir = None,
     workers: Workers = None,
     dask: Dask = None,
+    server_side_copy: ServerSideCopy = None,
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> Result:
@@ -96,10 +97,12 @@ def run_restore(
         raise ConfigurationError("--in-place and --replace exclude each other", hint="Leave out one of the two.")
     options = RestoreOptions(
         only=only,
-        objects=ObjectsOptions(prefix, overwrite, verify, create_bucket, list_missing, transfer_limits(concurrency)),
+        objects=ObjectsOptions(prefix, overwrite, verify, create_bucket, list_missing, transfer_limits(concurrency), server_side_copy),
         database=DatabaseOptions(replace, disconnect, in_place, no_owner, jobs, maintenance_db),
         temporary=temp_dir,
-        scale=scale_out(deployment, repository, workers=workers, dask=dask, temporary=temp_dir, strict=True),
+        scale=scale_out(
+            deployment, repository, workers=workers, dask=dask, temporary=temp_dir, strict=True, server_side_copy=server_side_copy
+        ),
     )
     place = open_repository_store(repository)
     manifest = find_snapshot(

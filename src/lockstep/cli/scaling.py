@@ -23,6 +23,7 @@ def scale_out(
     dask: str | None,
     temporary: Path | None,
     strict: bool = False,
+    server_side_copy: bool | None = None,
 ) -> ScaleOut | None:
     """Who moves objects; None when this process does. The secrets of the stores go into the environment of this machine's workers alone.
 
@@ -42,6 +43,7 @@ def scale_out(
         encrypt_objects=keyring.encrypt_objects,
         identity_files=tuple(str(expanded(path).absolute()) for path in repository.identity.files),
         identity_command=repository.identity.command,
+        server_side_copy=server_side_copy,
     )
     if dask is not None:
         return ScaleOut(places, dask=dask)

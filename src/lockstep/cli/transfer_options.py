@@ -45,6 +45,16 @@ Dask = Annotated[
 ]  # fmt: skip
 
 
+ServerSideCopy = Annotated[
+    bool | None,
+    typer.Option(
+        "--server-side-copy/--no-server-side-copy", show_default=False,
+        help="Let the S3 service copy objects by itself where both places are of one service, with the same keys; where it tells no "
+        "SHA-256 of a copy, what it has copied is read. Default: where it tells one.",
+    ),
+]  # fmt: skip
+
+
 def transfer_limits(concurrency: int | None) -> TransferLimits:
     """The limits of a transfer with so many objects in flight."""
     return TransferLimits() if concurrency is None else replace(TransferLimits(), threads=concurrency)

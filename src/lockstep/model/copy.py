@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from lockstep.model.findings import Finding
 from lockstep.model.results import LockedObjects
@@ -10,12 +10,20 @@ from lockstep.model.results import LockedObjects
 
 @dataclass(frozen=True, slots=True)
 class CopiedObjects:
-    """The objects that a copy moved; `already_there` are those that a stopped run had left whole."""
+    """The objects that a copy moved; `already_there` are those that a stopped run had left whole.
 
-    copied: int
-    copied_bytes: int
-    already_there: int
-    seconds: float
+    Of the copied ones `by_service` never came by here: the S3 service copied them by itself.
+    """
+
+    copied: int = 0
+    copied_bytes: int = 0
+    already_there: int = 0
+    seconds: float = 0.0
+    by_service: int = 0
+
+    def plus(self, other: CopiedObjects) -> CopiedObjects:
+        """Both together."""
+        return CopiedObjects(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ class InventoryEntry:
     """One object in the repository, as the inventory records it. `location` is None when it lies under its own key.
 
     `size` and `sha256` are those of the object; where it lies encrypted, `stored_size` and `stored_sha256` are those of the bytes there.
+    `by_service` is known of what was copied in this run alone: the service copied it, and its SHA-256 is what the service says (`hashed`),
+    or was taken of what lay here afterwards (`copied`).
     """
 
     store: str
@@ -51,6 +53,7 @@ class InventoryEntry:
     location: str | None
     stored_size: int | None = None
     stored_sha256: str | None = None
+    by_service: Literal["hashed", "copied"] | None = None
 
     @property
     def encrypted(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 
@@ -32,6 +32,14 @@ class ObjectAttributes:
     def __bool__(self) -> bool:
         """True when there is something that a plain PUT of the bytes would not bring back."""
         return self != ObjectAttributes()
+
+    def are_in(self, others: ObjectAttributes) -> bool:
+        """True when the others say all that these say. The case of names does not count, as in HTTP."""
+        theirs = {name.lower(): value for name, value in others.metadata.items()}
+        mine = asdict(self) | {"metadata": None}
+        return all(value is None or getattr(others, name) == value for name, value in mine.items()) and all(
+            theirs.get(name.lower()) == value for name, value in self.metadata.items()
+        )
 
 
 _MD5 = re.compile(r"[0-9a-f]{32}")

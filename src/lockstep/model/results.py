@@ -26,7 +26,8 @@ class BackupObjects:
     """The objects' side of a backup.
 
     `referenced` = `new` + `reused` + `missing` + `mismatched`; `recovered` of the new ones were not in their place in the store but in
-    an older one; `seconds` is what copying took.
+    an older one; `seconds` is what copying took. `by_service` of those that this run copied never came by here: the S3 service copied them
+    by itself; of `hashed_by_service` of these the SHA-256 is what the service says.
     """
 
     referenced: int
@@ -38,6 +39,8 @@ class BackupObjects:
     mismatched: int
     seconds: float
     recovered: int = 0
+    by_service: int = 0
+    hashed_by_service: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,7 @@ class RestoredObjects:
     """The objects' side of a restore.
 
     `different` objects were under their key with other bytes and were left alone; `missing` ones the snapshot never had, or the
-    repository has lost.
+    repository has lost. Of the uploaded ones `by_service` never came by here: the S3 service copied them by itself.
     """
 
     uploaded: int
@@ -177,6 +180,7 @@ class RestoredObjects:
     missing: int
     missing_sample: tuple[str, ...]
     seconds: float
+    by_service: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ class Places:
     """Where a worker reads and writes. The addresses hold no secrets.
 
     `strict` is how a RAID is opened that is restored into. `recipients` are public keys; identities are named by where they are found.
+    `server_side_copy`: whether the S3 service may copy by itself (None: where it tells a SHA-256).
     """
 
     stores: tuple[StoreAddress, ...]
@@ -38,6 +39,7 @@ class Places:
     encrypt_objects: bool = False
     identity_files: tuple[str, ...] = ()
     identity_command: str | None = None
+    server_side_copy: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

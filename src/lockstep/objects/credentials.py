@@ -80,6 +80,14 @@ class ChainKeys:
         self._session, self._credentials = self._ask()
         self._given = self._credentials.get_frozen_credentials()
 
+    def __eq__(self, other: object) -> bool:
+        """True for the chain of another store: there is one chain in a process."""
+        return isinstance(other, ChainKeys)
+
+    def __hash__(self) -> int:
+        """As equal as they are."""
+        return hash(ChainKeys)
+
     def renew(self) -> bool:
         """Ask the whole chain again, as a new process would: a program is run, a file is read, a service is called.
 

@@ -70,9 +70,23 @@ class LaneLimits:
     mean_of: int = 64
 
 
+@dataclass(frozen=True, slots=True)
+class CopyLimits:
+    """How an object is copied by the service itself.
+
+    Up to `most_at_once` with one request, which is all that S3 takes; above it in parts of `part_bytes`, of which 10,000 hold more than
+    the 5 TiB that it allows.
+    Source: Amazon S3 API reference, CopyObject, UploadPartCopy; user guide, "Amazon S3 multipart upload limits".
+    """
+
+    most_at_once: int = 5 << 30
+    part_bytes: int = 1 << 30
+
+
 HTTP = HttpLimits()
 LANE = LaneLimits()
 STREAM = StreamLimits()
+COPY = CopyLimits()
 
 DELETE_BATCH = 1000
 """Keys in one DeleteObjects request. Source: Amazon S3 API reference, DeleteObjects."""

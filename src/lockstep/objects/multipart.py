@@ -9,7 +9,7 @@ import hashlib
 import io
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import IO, Any
@@ -19,11 +19,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lockstep.errors import LockstepError, ObjectExists, ObjectNotFound, StoreUnreachable
 from lockstep.model.objects import ObjectAttributes, ObjectInfo, is_md5
 from lockstep.objects import attributes as spelling
+from lockstep.objects.copied import NotCopied
 from lockstep.objects.kept import BY_ITSELF, Kept, as_boto, md5_of_part
 from lockstep.objects.limits import STREAM, StreamLimits
 from lockstep.objects.retry import PATIENT, RetryPolicy, noting, retrying
 from lockstep.objects.second_road import SecondRoad, unquoted
 from lockstep.objects.store import RequestCounter
+
+COPIES_IN_FLIGHT = 4
+"""How many parts a service copies at once: it does the work, and each of them is long."""
 
 
 def upload_stream(
@@ -48,6 +52,29 @@ def upload_stream(
     try:
         upload.send_parts(chunks, limits)
         return upload.complete(create=create)
+    except BaseException:
+        upload.abort()
+        raise
+
+
+def upload_copies(
+    road: SecondRoad,
+    key: str,
+    *,
+    what: Mapping[str, Any],
+    size: int,
+    part_bytes: int,
+    attributes: ObjectAttributes | None,
+    requests: RequestCounter,
+    policy: RetryPolicy = PATIENT,
+    kept: Kept = BY_ITSELF,
+) -> str | None:
+    """Let the service put an object together from parts of `what`, which has that size, and return its ETag; else as `upload_stream`."""
+    upload = _Upload(road, key, requests=requests, policy=policy, kept=kept)
+    upload.begin(attributes)
+    try:
+        upload.copy_parts(what, size, part_bytes)
+        return upload.complete(create=False)
     except BaseException:
         upload.abort()
         raise
@@ -83,6 +110,27 @@ class _Upload:
                 for future, part in waiting:
                     if future.cancel():
                         part.close()
+                raise
+
+    def copy_parts(self, what: Mapping[str, Any], size: int, part_bytes: int) -> None:
+        """Let the service copy all the parts, a few at a time."""
+
+        def copy(number: int, start: int) -> str:
+            last = min(start + part_bytes, size) - 1
+            answer = self._send("upload_part_copy", PartNumber=number, CopySourceRange=f"bytes={start}-{last}", moved=last - start, **what)
+            etag = unquoted(answer.get("CopyPartResult", {}))
+            if etag is None:
+                raise NotCopied("it copies no parts")
+            return etag
+
+        self._size = size
+        with ThreadPoolExecutor(COPIES_IN_FLIGHT, thread_name_prefix="part") as pool:
+            waiting = [pool.submit(copy, number, start) for number, start in enumerate(range(0, size, part_bytes), start=1)]
+            try:
+                self._etags = [future.result() for future in waiting]
+            except BaseException:
+                for future in waiting:
+                    future.cancel()
                 raise
 
     def complete(self, *, create: bool) -> str | None:
@@ -123,13 +171,15 @@ class _Upload:
             return str(self._send("upload_part", PartNumber=number, Body=part, **checksum)["ETag"]).strip('"')
 
     def _send(self, operation: str, **parameters: Any) -> Any:
+        moved = parameters.pop("moved", 0)  # bytes, by the service itself before it answers
+
         def call() -> Any:
             self._requests.add("put")
             body = parameters.get("Body")
             if body is not None:
                 body.seek(0)
             with self._road.errors(self._key):
-                return getattr(self._road.client, operation)(**self._where, **parameters)
+                return getattr(self._road.client_for(moved), operation)(**self._where, **parameters)
 
         return retrying(call, policy=self._policy, on_retry=noting(self._requests))
 

@@ -35,6 +35,11 @@ class PatientStore:
         self._etags_are_md5 = True
 
     @property
+    def inner(self) -> ObjectStore:
+        """The other store."""
+        return self._store
+
+    @property
     def url(self) -> str:
         """The place."""
         return self._store.url

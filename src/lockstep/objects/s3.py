@@ -42,7 +42,7 @@ class S3ObjectStore:
 
     def __init__(self, settings: S3Settings, credentials: Credentials, keep: KeepRule = as_the_bucket_does) -> None:
         self._settings = settings
-        self._keep = keep
+        self.keep = keep
         self._credentials = credentials
         self._requests = RequestCounter()
         self._fast = FastRoad(
@@ -147,7 +147,7 @@ class S3ObjectStore:
 
         create = not overwrite and self._conditional is True
         stream = _all(begin, pieces)
-        kept, road = self._keep(key), self._second()
+        kept, road = self.keep(key), self._second()
         etag = upload_stream(road, key, chunks=stream, attributes=attributes, create=create, requests=self._requests, kept=kept)
         if (until := kept.locked_until) is not None:  # said again: not every service remembers what was said before the first part
             self._requests.add("put")
@@ -198,6 +198,15 @@ class S3ObjectStore:
         if not answers_head(self._fast.client, self._settings, requests=self._requests):
             self._second().check_reachable()
 
+    @property
+    def any_road(self) -> SecondRoad:
+        """The road that reaches every key, for requests that name two stores."""
+        return self._second()
+
+    def shares_service_with(self, other: S3ObjectStore) -> bool:
+        """True when one request may name objects of both: the same endpoint, and the same keys to it."""
+        return self._settings.endpoint_url == other._settings.endpoint_url and self._credentials == other._credentials
+
     def local_file(self, key: str) -> Path | None:  # noqa: ARG002 - the interface's
         """Never: objects are elsewhere."""
         return None
@@ -239,7 +248,7 @@ class S3ObjectStore:
         return True
 
     def _put(self, key: str, data: bytes, attributes: ObjectAttributes | None, *, create: bool) -> str | None:
-        kept = self._keep(key)  # anew with each try: a lock is counted from now
+        kept = self.keep(key)  # anew with each try: a lock is counted from now
         locked = kept.locked_until is not None  # which obstore cannot ask for
         road = self._second() if locked or (attributes and spelling.needs_second_road(attributes)) else self._road(key)
         self._requests.add("put")

@@ -86,7 +86,11 @@ class SecondRoad:
     @property
     def client(self) -> Any:
         """A boto3 client."""
-        waits = self._silence.seconds()
+        return self.client_for(0)
+
+    def client_for(self, size_bytes: int) -> Any:
+        """A boto3 client whose requests may stay silent for as long as it takes to move so many bytes."""
+        waits = self._silence.seconds(size_bytes)
         if waits not in self._clients:
             self._clients[waits] = self._connect(waits)
         return self._clients[waits]

@@ -17,6 +17,11 @@ class WrappedStore:
         self._store = store
 
     @property
+    def inner(self) -> ObjectStore:
+        """The other store."""
+        return self._store
+
+    @property
     def url(self) -> str:
         """The place."""
         return self._store.url

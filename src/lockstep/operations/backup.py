@@ -204,8 +204,8 @@ class _Run:
         """What copies in this run; made when the first frozen moment has given the run its name."""
         if self.copier is None:
             journal = open_journal(self.repository, self.history, self.segments, self.tables, run, listener=self.listener)
-            options, stores = self.options, self.deployment.stores
-            self.copier = Copier(stores, self.repository, self.tables, journal, options.limits, self.stop, self.listener, options.fail_fast)
+            options, stores, way = self.options, self.deployment.stores, (self.options.fail_fast, self.options.server_side_copy)
+            self.copier = Copier(stores, self.repository, self.tables, journal, options.limits, self.stop, self.listener, *way)
         return self.copier
 
     def _plan(self, view: FrozenView) -> tuple[references.ReferenceCounts, plans.NewObjects]:

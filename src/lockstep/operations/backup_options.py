@@ -49,6 +49,7 @@ class BackupOptions:
     """What the operator can choose.
 
     `jobs` needs the format `directory`; `temporary` is where tables are compared; `scale` says who copies when this process does not.
+    `server_side_copy`: whether the S3 service may copy by itself (None: where it tells a SHA-256).
     """
 
     format: DumpFormat = "custom"
@@ -59,3 +60,4 @@ class BackupOptions:
     catch_up: CatchUp = field(default_factory=CatchUp)
     temporary: Path | None = None
     scale: ScaleOut | None = None
+    server_side_copy: bool | None = None

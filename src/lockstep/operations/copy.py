@@ -20,6 +20,7 @@ from lockstep.operations.copy_snapshot import SnapshotCopy
 from lockstep.operations.locking import begin_locking
 from lockstep.operations.mirror_locks import lock_mirror
 from lockstep.operations.preconditions import refuse_unlockable, refuse_unlocked
+from lockstep.operations.service_copies import service_copies
 from lockstep.operations.together import Together
 from lockstep.operations.work import work_directory
 from lockstep.progress import SILENT, Listener, Note
@@ -41,11 +42,15 @@ from lockstep.tables.engine import Tables
 
 @dataclass(frozen=True, slots=True)
 class CopyOptions:
-    """What the operator can choose. Without `snapshots` it is all of them."""
+    """What the operator can choose. Without `snapshots` it is all of them.
+
+    `server_side_copy`: whether the S3 service may copy by itself (None: where it tells a SHA-256).
+    """
 
     snapshots: tuple[str, ...] = ()
     limits: TransferLimits = field(default_factory=TransferLimits)
     temporary: Path | None = None
+    server_side_copy: bool | None = None
 
 
 def copy(
@@ -75,7 +80,8 @@ def copy(
             tables = Tables(work)
             try:
                 locking = begin_locking(target, tables, empty=new, listener=listener, stop=stop, limits=options.limits)
-                objects = ObjectsCopy(source_store, target_store, tables, options.limits, stop, listener)
+                copies = service_copies(source_store, target_store, wanted=options.server_side_copy, listener=listener)
+                objects = ObjectsCopy(source_store, target_store, tables, options.limits, stop, listener, copies)
                 run = _Run(source, target, manifests, objects, tables, listener, stop)
                 run.begin()
                 step("copy.begun")

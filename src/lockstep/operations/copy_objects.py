@@ -16,6 +16,7 @@ from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits, in_parallel
 from lockstep.operations.carrying import Spoilt, carry, is_there
 from lockstep.operations.preconditions import refuse_small_disk
+from lockstep.operations.service_copies import ServiceCopies
 from lockstep.progress import Listener, Note, StageAdvanced, StageEnded, StageStarted
 from lockstep.repository.keyed_store import locks_of
 from lockstep.repository.layout import POOL
@@ -35,7 +36,8 @@ class Sent:
     entry: InventoryEntry
     path: str
     size_bytes: int
-    there: bool
+    there: bool = False
+    by_service: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ class ObjectsCopy:
     limits: TransferLimits
     stop: Stop
     listener: Listener
-    total: CopiedObjects = field(default_factory=lambda: CopiedObjects(0, 0, 0, 0.0))
+    copies: ServiceCopies | None = None
+    total: CopiedObjects = field(default_factory=CopiedObjects)
     faults: dict[str, Faulty] = field(default_factory=dict)
 
     def list_target(self) -> None:
@@ -79,7 +82,7 @@ class ObjectsCopy:
         for outcomes in in_parallel(copies.lacks(self.tables), one, threads=pacer, stop=self.stop):
             self._take(outcomes)
         self.listener(StageEnded(STAGE))
-        self._count(seconds=time.monotonic() - started)
+        self.total = self.total.plus(CopiedObjects(seconds=time.monotonic() - started))
 
     def _take(self, outcomes: list[Sent | Faulty]) -> None:
         sent = [each for each in outcomes if isinstance(each, Sent)]
@@ -90,14 +93,9 @@ class ObjectsCopy:
         copies.add_faulty(self.tables, [each.path for each in faulty])
         self.faults |= {each.path: each for each in faulty}
         there, size_bytes = sum(each.there for each in sent), sum(each.size_bytes for each in sent)
-        self._count(copied=len(sent) - there, copied_bytes=size_bytes, already_there=there)
+        by_service = sum(each.by_service for each in sent)
+        self.total = self.total.plus(CopiedObjects(len(sent) - there, size_bytes, there, by_service=by_service))
         self.listener(StageAdvanced(STAGE, done=len(outcomes), size_bytes=size_bytes))
-
-    def _count(self, *, copied: int = 0, copied_bytes: int = 0, already_there: int = 0, seconds: float = 0.0) -> None:
-        before = self.total
-        self.total = CopiedObjects(
-            before.copied + copied, before.copied_bytes + copied_bytes, before.already_there + already_there, before.seconds + seconds
-        )
 
     def _one(self, lacking: Lacking, *, budget: ByteBudget, pacer: Pacer) -> Sent | Faulty:
         entry = lacking.entry
@@ -120,6 +118,9 @@ class ObjectsCopy:
             self._has_md5_of(lacking) or is_there(self.target, path, size=entry.size_there, sha256=entry.sha256_there, limits=self.limits)
         ):
             return Sent(entry, path, 0, there=True)
+        if self._is_brought(lacking):
+            step("copy.object")
+            return Sent(entry, path, entry.size_there, by_service=True)
         carry(
             partial(read_stored, self.source, entry),
             self.target,
@@ -129,7 +130,17 @@ class ObjectsCopy:
             limits=self.limits,
         )
         step("copy.object")
-        return Sent(entry, path, entry.size_there, there=False)
+        return Sent(entry, path, entry.size_there)
+
+    def _is_brought(self, lacking: Lacking) -> bool:
+        """True when the service has copied the bytes by itself, and they are proven."""
+        entry = lacking.entry
+        if self.copies is None:
+            return False
+        md5 = entry.etag if is_md5(entry.etag) and not entry.encrypted else None
+        size, sha256 = entry.size_there, entry.sha256_there
+        brought = self.copies.bring(lacking.source_path, lacking.path, size=size, sha256=sha256, md5=md5, attributes=None, overwrite=True)
+        return brought == "copied"
 
     def _has_md5_of(self, lacking: Lacking) -> bool:
         """True when what lies in the mirror has the MD5 that the object had when its SHA-256 was taken."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 from lockstep.model.inventory import InventoryEntry, MissingObject, Wanted
 from lockstep.objects.lane import carry_all
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits
 from lockstep.operations.fetching import Fetcher, Outcome
+from lockstep.operations.service_copies import ServiceCopies, all_service_copies
 from lockstep.progress import Listener, StageAdvanced
 from lockstep.repository.journal import Journal
 from lockstep.repository.repository import Repository
@@ -26,10 +27,13 @@ class Copied:
     objects: int = 0
     size_bytes: int = 0
     seconds: float = 0.0
+    by_service: int = 0
+    """So many of them the service copied by itself, and of so many the SHA-256 is what it says."""
+    hashed_by_service: int = 0
 
     def plus(self, other: Copied) -> Copied:
         """Both together."""
-        return Copied(self.objects + other.objects, self.size_bytes + other.size_bytes, self.seconds + other.seconds)
+        return Copied(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,15 @@ class Copier:
     stop: Stop
     listener: Listener
     fail_fast: bool = False
+    server_side_copy: bool | None = None
     other_etags: set[str] = field(default_factory=set)
     """Stores whose ETags turned out to be no MD5 of the bytes."""
+    copies: dict[str, ServiceCopies] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Find the stores that are of one service with the repository."""
+        found = all_service_copies(self.stores, self.repository.store, wanted=self.server_side_copy, listener=self.listener)
+        object.__setattr__(self, "copies", found)
 
     def copy(self, wanted: Iterable[Wanted]) -> Copied:
         """Copy objects and journal them; what cannot be had goes into the table `missing_now`.
@@ -64,7 +75,12 @@ class Copier:
                 entries = [each for each in done if isinstance(each, InventoryEntry)]
                 plans.add_missing(self.tables, [each for each in done if isinstance(each, MissingObject)])
                 self.journal.add(entries)
-                copied = Copied(len(entries), sum(entry.size for entry in entries))
+                copied = Copied(
+                    len(entries),
+                    sum(entry.size for entry in entries),
+                    by_service=sum(entry.by_service is not None for entry in entries),
+                    hashed_by_service=sum(entry.by_service == "hashed" for entry in entries),
+                )
                 total = total.plus(copied)
                 self.listener(StageAdvanced(STAGE, done=len(done), size_bytes=copied.size_bytes))
         finally:
@@ -74,4 +90,4 @@ class Copier:
     def _fetcher(self) -> Fetcher:
         limits, work = self.limits, self.tables.directory
         budget = ByteBudget(limits.bytes_in_flight)
-        return Fetcher(self.stores, self.repository.store, limits, budget, work, self.stop, self.fail_fast, self.other_etags)
+        return Fetcher(self.stores, self.repository.store, limits, budget, work, self.stop, self.fail_fast, self.other_etags, self.copies)

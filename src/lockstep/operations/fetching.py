@@ -17,6 +17,7 @@ from lockstep.objects.raid import read_expected, weight_in_memory
 from lockstep.objects.retry import PATIENT, noting, retrying
 from lockstep.objects.store import Body, ObjectStore, is_local
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits
+from lockstep.operations.service_copies import ServiceCopies
 from lockstep.repository.pool import WrongBytes, save_object
 from lockstep.steps import step
 
@@ -40,6 +41,8 @@ class Fetcher:
     fail_fast: bool = False
     other_etags: set[str] = field(default_factory=set)
     """Stores whose ETags turned out to be no MD5 of the bytes."""
+    copies: Mapping[str, ServiceCopies] = field(default_factory=dict)
+    """For the stores that are of one service with the repository."""
     doubted: set[tuple[str, str]] = field(default_factory=set)
     """What came through the lane with other bytes than its ETag says, by store and key, until it has come again."""
     plain: dict[str, PlainRequests] = field(init=False, default_factory=dict)
@@ -145,9 +148,11 @@ class Fetcher:
         return True
 
     def _with_retries(self, wanted: Wanted, pacer: Pacer) -> InventoryEntry:
-        store = self.stores[wanted.store]
+        store, copies = self.stores[wanted.store], self.copies.get(wanted.store)
 
         def once() -> InventoryEntry:
+            if copies is not None and (entry := copies.fetch(wanted)) is not None:
+                return entry
             trusted = wanted.store not in self.other_etags
             body = self._opened(store, wanted)
             return save_object(self.repository, wanted, body, limits=self.limits, work=self.work, etag_is_md5=trusted)

@@ -72,6 +72,8 @@ def count_objects(tables: Tables, named: references.ReferenceCounts, copied: Cop
         mismatched=lacking.mismatched,
         seconds=copied.seconds,
         recovered=recovered,
+        by_service=copied.by_service,
+        hashed_by_service=copied.hashed_by_service,
     )
 
 

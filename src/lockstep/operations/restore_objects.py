@@ -43,6 +43,7 @@ class ObjectsOptions:
     create_bucket: bool = False
     list_missing: Path | None = None
     limits: TransferLimits = field(default_factory=TransferLimits)
+    server_side_copy: bool | None = None
 
 
 @dataclass(slots=True)
@@ -93,6 +94,7 @@ class ObjectsRestore:
         self.listener(StageStarted(STAGE, total=found.objects, unit="objects"))
         uploader = Uploader(self.stores, self.repository, self.tables, self.options.limits, self.stop, self.listener)
         uploader = replace(uploader, overwrite=self.options.overwrite, verify=self.options.verify, ask_each=ask_each)
+        uploader = replace(uploader, server_side_copy=self.options.server_side_copy)
         if scaled is None:
             uploaded = uploader.upload(restores.restorable(self.tables))
         else:
@@ -109,6 +111,7 @@ class ObjectsRestore:
             uploaded_bytes=uploaded.uploaded_bytes,
             already_there=uploaded.already_there,
             different=uploaded.different,
+            by_service=uploaded.by_service,
             missing=restores.count_unrestorable(self.tables),
             missing_sample=tuple(each.key for each in restores.unrestorable(self.tables, most=MISSING_SHOWN)),
             seconds=time.monotonic() - started,

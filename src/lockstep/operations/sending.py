@@ -28,6 +28,7 @@ from lockstep.objects.retry import PATIENT, noting, retrying
 from lockstep.objects.store import Body, ObjectStore
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits
 from lockstep.operations.sent import Damaged, Sending, Sent, Uploaded
+from lockstep.operations.service_copies import ServiceCopies
 from lockstep.progress import Listener, Note
 from lockstep.repository.keyed_store import turn_to_older
 from lockstep.repository.pool import place_of, read_object
@@ -51,6 +52,8 @@ class Sender:
     overwrite: bool = False
     verify: bool = True
     ask_each: bool = False
+    copies: Mapping[str, ServiceCopies] = field(default_factory=dict)
+    """For the stores that are of one service with the repository."""
     unproven: set[str] = field(default_factory=set)
     """Stores whose answer to a PUT proves nothing of what arrived."""
     plain: dict[str, PlainRequests] = field(init=False, default_factory=dict)
@@ -145,7 +148,7 @@ class Sender:
                 return Uploaded(different=1)
             self._put(store, attempt, overwrite=True)
         step("object.uploaded")
-        return Uploaded(uploaded=1, uploaded_bytes=entry.size)
+        return Uploaded(uploaded=1, uploaded_bytes=entry.size, by_service=int(attempt.by_service))
 
     def _is_right(self, store: ObjectStore, entry: InventoryEntry, present: ObjectInfo) -> bool:
         """The same bytes? By size and MD5 where both are known, else by reading."""
@@ -160,6 +163,9 @@ class Sender:
 
     def _put(self, store: ObjectStore, attempt: Sending, *, overwrite: bool) -> None:
         entry = attempt.entry
+        if self._brought(attempt, overwrite=overwrite):
+            return
+        overwrite = overwrite or attempt.arrived_wrong
         body, attributes = self._opened(entry)
         if entry.size <= self.limits.whole_up_to:
             data = self._all_of(attempt, body)
@@ -177,6 +183,17 @@ class Sender:
                 hint="Check the store, then run the same command again.",
                 fault="wrong_bytes",
             )
+
+    def _brought(self, attempt: Sending, *, overwrite: bool) -> bool:
+        """True when the service has copied the object by itself, and that is proven."""
+        entry, copies = attempt.entry, self.copies.get(attempt.entry.store)
+        if copies is None or entry.encrypted:
+            return False
+        brought = copies.restore(entry, overwrite=overwrite)
+        attempt.by_service = brought == "copied"
+        attempt.sent = attempt.sent or attempt.by_service
+        attempt.arrived_wrong = attempt.arrived_wrong or brought == "spoilt"
+        return attempt.by_service
 
     def _arrived(self, store: ObjectStore, entry: InventoryEntry) -> bool:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import TypeAlias
 
 from lockstep.model.inventory import InventoryEntry, MissingObject
@@ -12,21 +12,20 @@ from lockstep.objects.doubt import Doubt
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """What became of objects; `different` ones are under their key with other bytes and were left alone."""
+    """What became of objects; `different` ones are under their key with other bytes and were left alone.
+
+    Of the uploaded ones `by_service` never came by here: the S3 service copied them by itself.
+    """
 
     uploaded: int = 0
     uploaded_bytes: int = 0
     already_there: int = 0
     different: int = 0
+    by_service: int = 0
 
     def plus(self, other: Uploaded) -> Uploaded:
         """Both together."""
-        return Uploaded(
-            self.uploaded + other.uploaded,
-            self.uploaded_bytes + other.uploaded_bytes,
-            self.already_there + other.already_there,
-            self.different + other.different,
-        )
+        return Uploaded(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
 Sent: TypeAlias = Uploaded | MissingObject
@@ -45,6 +44,7 @@ class Sending:
     present: ObjectInfo | None
     arrived_wrong: bool = False
     sent: bool = False
+    by_service: bool = False
     accepted: bool = False
     """The store took it as new through the lane: what lies there is ours, though nothing proves yet that it is right."""
     md5: str | None = None

@@ -99,8 +99,8 @@ def _moved(shard: Shard, items: Iterator[Any], opened: Opened, *, stop: Stop, no
     pacer = Pacer(limits)
     with work_directory(Path(shard.temporary) if shard.temporary else None) as directory:
         if isinstance(shard.work, Copying):
-            budget, etags = opened.budget, opened.other_etags
-            fetcher = Fetcher(opened.stores, opened.repository, limits, budget, directory, stop, shard.work.fail_fast, etags)
+            budget, way = opened.budget, (shard.work.fail_fast, opened.other_etags, opened.into)
+            fetcher = Fetcher(opened.stores, opened.repository, limits, budget, directory, stop, *way)
             yield from carry_all(items, fetcher, pacer)
         else:
             sender = _sender(shard.work, opened, limits, stop=stop, notes=notes)
@@ -116,7 +116,8 @@ def _sender(work: Uploading, opened: Opened, limits: TransferLimits, *, stop: St
             notes.append(event.message)
 
     repository = open_repository(opened.repository)
-    return Sender(opened.stores, repository, limits, opened.budget, stop, listen, work.overwrite, work.verify, work.ask_each)
+    way = (work.overwrite, work.verify, work.ask_each, opened.back)
+    return Sender(opened.stores, repository, limits, opened.budget, stop, listen, *way)
 
 
 def _in_time(waiting: Iterator[Any], shard: Shard, opened: Opened) -> Iterator[Any]:

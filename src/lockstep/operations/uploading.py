@@ -12,6 +12,7 @@ from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import ByteBudget, Pacer, Stop, TransferLimits
 from lockstep.operations.sending import Sender
 from lockstep.operations.sent import Sending, Sent, Uploaded
+from lockstep.operations.service_copies import all_service_copies
 from lockstep.progress import Listener, StageAdvanced
 from lockstep.repository.repository import Repository
 from lockstep.tables import restores
@@ -33,12 +34,14 @@ class Uploader:
     overwrite: bool = False
     verify: bool = True
     ask_each: bool = False
+    server_side_copy: bool | None = None
 
     def upload(self, items: Iterable[tuple[InventoryEntry, ObjectInfo | None]]) -> Uploaded:
         """Upload what is not there; what the repository has lost goes into the table `unrestorable`."""
         pacer, budget = Pacer(self.limits), ByteBudget(self.limits.bytes_in_flight)
         listener, overwrite, verify = self.listener, self.overwrite, self.verify
-        sender = Sender(self.stores, self.repository, self.limits, budget, self.stop, listener, overwrite, verify, self.ask_each)
+        copies = all_service_copies(self.stores, self.repository.store, wanted=self.server_side_copy, listener=listener, back=True)
+        sender = Sender(self.stores, self.repository, self.limits, budget, self.stop, listener, overwrite, verify, self.ask_each, copies)
         return self.record(carry_all((Sending(*item) for item in items), sender, pacer))
 
     def record(self, sent: Iterable[Sequence[Sent]]) -> Uploaded:

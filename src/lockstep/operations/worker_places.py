@@ -17,6 +17,8 @@ from lockstep.model.workers import REPOSITORY, CarriedError, NodeTold, Places, S
 from lockstep.objects.raid import RaidStore
 from lockstep.objects.store import ObjectStore, RequestCounts
 from lockstep.objects.transfer import ByteBudget, TransferLimits
+from lockstep.operations.service_copies import ServiceCopies, all_service_copies
+from lockstep.progress import SILENT
 from lockstep.repository.place import open_place
 
 
@@ -28,6 +30,9 @@ class Opened:
     repository: ObjectStore
     budget: ByteBudget = field(default_factory=lambda: ByteBudget(TransferLimits().bytes_in_flight))
     other_etags: set[str] = field(default_factory=set)
+    into: Mapping[str, ServiceCopies] = field(default_factory=dict)
+    back: Mapping[str, ServiceCopies] = field(default_factory=dict)
+    """What lets the S3 service copy by itself, into the repository and back into the stores."""
     width: int | None = None
     """How many objects were in flight in the last shard: where the search for the best number goes on."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -93,7 +98,11 @@ def opened_places(places: Places) -> Opened:
             identities = Identities([Path(file) for file in places.identity_files], places.identity_command)
             keyring = Keyring(places.recipients, places.encrypt_objects, allow_plain=True, identities=identities)
             stores = open_stores(filled.stores, raid=filled.raid, strict=filled.strict)
-            made = Opened(stores, open_place(filled.repository, keyring))
+            repository, wanted = open_place(filled.repository, keyring), filled.server_side_copy
+            into = all_service_copies(stores, repository, wanted=wanted, listener=SILENT)
+            made = Opened(
+                stores, repository, into=into, back=all_service_copies(stores, repository, wanted=wanted, listener=SILENT, back=True)
+            )
             for oldest in list(_open)[: max(0, len(_open) + 1 - _KEPT)]:
                 del _open[oldest]
             _open[places] = made

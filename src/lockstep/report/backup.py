@@ -8,7 +8,7 @@ from dataclasses import asdict
 from lockstep.model.results import BackupPlan, BackupResult
 from lockstep.report.faults import faults_as_lines
 from lockstep.report.locked import locked_lines
-from lockstep.report.units import as_bytes, as_count, as_counted, as_duration, as_rate
+from lockstep.report.units import as_by_service, as_bytes, as_count, as_counted, as_duration, as_rate, without_service
 
 GROUPS_SHOWN = 10
 
@@ -21,7 +21,7 @@ def as_document(result: BackupResult) -> Mapping[str, object]:
         "created": result.created,
         "parent": result.parent,
         "database": asdict(result.database),
-        "objects": asdict(result.objects),
+        "objects": without_service(asdict(result.objects)),
         "requests": asdict(result.requests),
         "seconds": round(result.seconds, 3),
         "peak_rss": result.peak_rss,
@@ -39,7 +39,8 @@ def as_text(result: BackupResult) -> str:
     """A few lines: the snapshot, the two sides, and what is missing."""
     database, objects = result.database, result.objects
     dump = f"{as_bytes(database.bytes)} as {database.format}"
-    new = f"{as_count(objects.new)} new ({as_bytes(objects.copied_bytes)} copied), {as_count(objects.reused)} already in the repository"
+    copied = f"{as_bytes(objects.copied_bytes)} copied{as_by_service(objects.by_service)}"
+    new = f"{as_count(objects.new)} new ({copied}), {as_count(objects.reused)} already in the repository"
     lines = [
         f"snapshot {result.snapshot} is {'complete' if result.complete else 'NOT complete'} ({as_duration(result.seconds)})",
         f"  database  {database.name} of PostgreSQL {database.server_version}: {dump}, {as_duration(database.seconds)}",

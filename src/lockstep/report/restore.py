@@ -7,14 +7,15 @@ from dataclasses import asdict
 
 from lockstep.model.results import RestorePlan, RestoreResult
 from lockstep.report.faults import faults_as_lines
-from lockstep.report.units import as_bytes, as_count, as_counted, as_duration
+from lockstep.report.units import as_by_service, as_bytes, as_count, as_counted, as_duration, without_service
 
 KEYS_SHOWN = 10
 
 
 def as_document(result: RestoreResult) -> Mapping[str, object]:
     """The JSON of CLI.md; a side that was not asked for is null."""
-    return asdict(result)
+    objects = None if result.objects is None else without_service(asdict(result.objects))
+    return asdict(result) | {"objects": objects}
 
 
 def as_text(result: RestoreResult) -> str:
@@ -23,7 +24,7 @@ def as_text(result: RestoreResult) -> str:
     if objects := result.objects:
         lines.append(
             f"  objects   {as_count(objects.uploaded)} uploaded ({as_bytes(objects.uploaded_bytes)}), "
-            f"{as_count(objects.already_there)} already there, {as_duration(objects.seconds)}"
+            f"{as_count(objects.already_there)} already there, {as_duration(objects.seconds)}{as_by_service(objects.by_service)}"
         )
         if objects.different:
             lines.append(

@@ -47,6 +47,16 @@ def as_counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def as_by_service(number: int) -> str:
+    """How many of the objects that were just counted never came by here: `, 12 of them by the service itself`; nothing where none."""
+    return f", {number:,} of them by the service itself" if number else ""
+
+
+def without_service(objects: dict[str, object]) -> dict[str, object]:
+    """The counts of a result, without those of the service's own copies where it made none: then nothing is to be said of them."""
+    return objects if objects.get("by_service") else {key: each for key, each in objects.items() if not key.endswith("by_service")}
+
+
 def as_share(part: float, whole: float) -> str:
     """A share in per cent; 100 % only when nothing is left: `60 %`."""
     if whole <= 0 or part >= whole:

@@ -103,7 +103,8 @@ class EncryptionRecord(Record):
 class ObjectCounts(Record):
     """The objects of the snapshot; each referenced one is new, reused, missing or mismatched.
 
-    `seconds` is what copying the new ones took; None in manifests that were written before it was recorded.
+    `seconds` is what copying the new ones took; None in manifests that were written before it was recorded. `hashed_by_service`: so many
+    objects that the run copied have the SHA-256 that their S3 service told when it copied them; all others were read and hashed.
     """
 
     referenced: Count
@@ -114,6 +115,7 @@ class ObjectCounts(Record):
     missing: Count
     mismatched: Count
     seconds: float | None = None
+    hashed_by_service: Count = 0
 
 
 class ImportRecord(Record):

@@ -119,6 +119,13 @@ def place_of(entry: InventoryEntry) -> str:
     raise RepositoryInvalid(f"the inventory gives the object '{entry.key!r}' a place that it cannot have", hint="Run 'lockstep verify'.")
 
 
+def plain_place(store: ObjectStore, wanted: Wanted) -> str | None:
+    """Where a wanted object is to lie as it is under its own key; None when it is to lie aside, or encrypted."""
+    if wanted.odd or keyring_of(store).object_recipients or may_be_another(wanted.key) or not can_be_a_file_name(wanted.key):
+        return None
+    return own_path(wanted.store, wanted.key)
+
+
 def _can_be_named(key: str, *, encrypted: bool) -> bool:
     return can_be_a_file_name(key) and (not encrypted or can_be_a_file_name(key + ENCRYPTED))
 

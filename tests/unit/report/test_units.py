@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lockstep.report.units import as_bytes, as_count, as_counted, as_duration, as_rate, as_share
+from lockstep.report.units import as_bytes, as_count, as_counted, as_duration, as_rate, as_share, without_service
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,10 @@ def test_counts() -> None:
     assert as_counted(1, "object") == "1 object"
     assert as_counted(20_000, "object") == "20,000 objects"
     assert as_counted(0, "object") == "0 objects"
+
+
+def test_of_the_services_own_copies_nothing_is_said_where_there_are_none() -> None:
+    counts: dict[str, object] = {"new": 3, "by_service": 0, "hashed_by_service": 0}
+    assert without_service(counts) == {"new": 3}
+    counts["by_service"] = 2
+    assert without_service(counts) == counts

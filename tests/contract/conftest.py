@@ -116,7 +116,7 @@ def ask_for_small_pages(store: ObjectStore, size: int) -> None:
     def limit(params: dict[str, Any], **_: object) -> None:
         params["MaxKeys"] = size
 
-    events = store._second().client.meta.events
+    events = store.any_road().client.meta.events
     for operation in ("ListObjectsV2", "ListObjectVersions"):
         events.register(f"before-parameter-build.s3.{operation}", limit)
 

@@ -44,7 +44,7 @@ def watch_places(store: ObjectStore) -> list[str]:
     def look(params: dict[str, Any], **_: object) -> None:
         places.append(params.get("ContinuationToken") or params.get("StartAfter") or "")
 
-    store._second().client.meta.events.register("before-parameter-build.s3.ListObjectsV2", look)
+    store.any_road().client.meta.events.register("before-parameter-build.s3.ListObjectsV2", look)
     return places
 
 

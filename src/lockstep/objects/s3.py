@@ -104,7 +104,7 @@ class S3ObjectStore:
 
     def list(self, prefix: str = "", *, after: str | None = None, until: str | None = None) -> Iterator[list[ObjectInfo]]:
         """Pages of the service, up to 1,000 objects each. See `SecondRoad.pages` for their order."""
-        return self._second().pages(prefix, after, until)
+        return self.any_road().pages(prefix, after, until)
 
     def write(self, key: str, data: bytes, *, attributes: ObjectAttributes | None = None, overwrite: bool = False) -> str | None:
         """One PUT, and HEAD before it on services that do not honour conditions (see the module)."""
@@ -147,7 +147,7 @@ class S3ObjectStore:
 
         create = not overwrite and self._conditional is True
         stream = _all(begin, pieces)
-        kept, road = self.keep(key), self._second()
+        kept, road = self.keep(key), self.any_road()
         etag = upload_stream(road, key, chunks=stream, attributes=attributes, create=create, requests=self._requests, kept=kept)
         if (until := kept.locked_until) is not None:  # said again: not every service remembers what was said before the first part
             self._requests.add("put")
@@ -174,8 +174,8 @@ class S3ObjectStore:
         """ListObjectVersions; empty, and nothing is listed, where the bucket keeps no versions."""
         try:
             if self._keeps_versions is None:
-                self._keeps_versions = self._second().keeps_versions()
-            return self._second().list_versions(key) if self._keeps_versions else []
+                self._keeps_versions = self.any_road().keeps_versions()
+            return self.any_road().list_versions(key) if self._keeps_versions else []
         except LockstepError as error:
             if failures.is_unsupported(error):
                 return []
@@ -183,7 +183,7 @@ class S3ObjectStore:
 
     def etag_is_md5(self, key: str) -> bool:
         """HeadObject says how the object is encrypted."""
-        return self._second().etag_is_md5(key)
+        return self.any_road().etag_is_md5(key)
 
     def flush(self) -> None:
         """Nothing: what the service has answered for is durable."""
@@ -191,17 +191,12 @@ class S3ObjectStore:
     def create_bucket(self) -> None:
         """CreateBucket."""
         self._requests.add("put")
-        self._second().create_bucket()
+        self.any_road().create_bucket()
 
     def check_reachable(self) -> None:
         """Ask for the bucket: the answer tells a missing bucket, a missing right and a missing server apart."""
         if not answers_head(self._fast.client, self._settings, requests=self._requests):
-            self._second().check_reachable()
-
-    @property
-    def any_road(self) -> SecondRoad:
-        """The road that reaches every key, for requests that name two stores."""
-        return self._second()
+            self.any_road().check_reachable()
 
     def shares_service_with(self, other: S3ObjectStore) -> bool:
         """True when one request may name objects of both: the same endpoint, and the same keys to it."""
@@ -219,10 +214,11 @@ class S3ObjectStore:
         if self._prefix_is_odd or needs_second_road(key):
             if not key:
                 raise KeyRefused(f"{self.url} cannot hold an object without a key", hint="Give the object a key.")
-            return self._second()
+            return self.any_road()
         return self._fast
 
-    def _second(self) -> SecondRoad:
+    def any_road(self) -> SecondRoad:
+        """The road that reaches every key, also for requests that name two stores."""
         road = self._second_road
         if road is None:
             with self._lock:
@@ -250,14 +246,14 @@ class S3ObjectStore:
     def _put(self, key: str, data: bytes, attributes: ObjectAttributes | None, *, create: bool) -> str | None:
         kept = self.keep(key)  # anew with each try: a lock is counted from now
         locked = kept.locked_until is not None  # which obstore cannot ask for
-        road = self._second() if locked or (attributes and spelling.needs_second_road(attributes)) else self._road(key)
+        road = self.any_road() if locked or (attributes and spelling.needs_second_road(attributes)) else self._road(key)
         self._requests.add("put")
         return road.write(key, data, attributes=attributes, create=create, kept=kept)
 
     def _make_sure_of_bucket(self) -> None:
         if not self._bucket_is_there:
             with suppress(PermissionMissing):  # a key may be allowed to read and not to list
-                self._second().check_reachable()
+                self.any_road().check_reachable()
             self._bucket_is_there = True
 
     def _refuse_existing(self, key: str) -> None:
@@ -295,7 +291,7 @@ class S3ObjectStore:
             else:
                 return
         self._requests.add("delete", len(keys))
-        self._second().delete(keys)
+        self.any_road().delete(keys)
 
 
 def _all(begin: builtins.list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:

@@ -42,7 +42,7 @@ class ServiceCopier:
 
     def look(self, key: str) -> Seen:
         """What the service says of an object of the source. Raises ObjectNotFound."""
-        road = self._source.any_road
+        road = self._source.any_road()
         self._source.requests.add("head")
         with road.errors(key):
             found = road.client.head_object(Bucket=road.bucket, Key=road.prefix + key, ChecksumMode="ENABLED")
@@ -61,7 +61,7 @@ class ServiceCopier:
             raise
 
     def _copy(self, key: str, to: str, size: int, etag: str, attributes: ObjectAttributes | None) -> Answer:
-        source, road, requests = self._source.any_road, self._target.any_road, self._target.requests
+        source, road, requests = self._source.any_road(), self._target.any_road(), self._target.requests
         what = {"CopySource": {"Bucket": source.bucket, "Key": source.prefix + key}, "CopySourceIfMatch": f'"{etag}"'}
         kept, limits, where = self._target.keep(to), self._limits, {"Bucket": road.bucket, "Key": road.prefix + to}
         if size > limits.most_at_once:

@@ -6,6 +6,7 @@ Listings go here because obstore shows `dir/` as `dir` and `/abs` as `abs`, and 
 from __future__ import annotations
 
 import builtins
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -75,9 +76,9 @@ class SecondRoad:
     ) -> None:
         self._connect, self._renew = connect, renew
         self._clients: dict[int, Any] = {}
+        self._connecting = threading.Lock()  # a client takes ten megabytes: many threads that begin at once share one
         self._silence = Silence()
-        self.bucket = settings.url.bucket
-        self.prefix = settings.url.prefix
+        self.bucket, self.prefix = settings.url.bucket, settings.url.prefix
         self.place: Place = settings.place
         self.region = settings.region
         self._requests = requests
@@ -91,9 +92,10 @@ class SecondRoad:
     def client_for(self, size_bytes: int) -> Any:
         """A boto3 client whose requests may stay silent for as long as it takes to move so many bytes."""
         waits = self._silence.seconds(size_bytes)
-        if waits not in self._clients:
-            self._clients[waits] = self._connect(waits)
-        return self._clients[waits]
+        with self._connecting:
+            if waits not in self._clients:
+                self._clients[waits] = self._connect(waits)
+            return self._clients[waits]
 
     @property
     def lists_by_directory(self) -> bool:

@@ -83,11 +83,11 @@ class ObjectsDrill:
         if not finding.ok:
             finding.say(", ".join(repr(key) for key in dict.fromkeys((*wrong.sample, *lost.sample))))
             return
-        whole = drills.amounts(self.tables, "present")
+        whole = drills.amounts(self.tables, "sound")
         finding.say(f"all {counted(whole.objects, 'object')} ({counted(whole.size_bytes, 'byte')}) there, each with its size")
 
     def _read(self, finding: Finding) -> None:
-        whole = drills.amounts(self.tables, "present")
+        whole = drills.amounts(self.tables, "sound")
         share = decide_share(self.percent, whole)
         drawn = drills.draw_sample(self.tables, share=share, seed=self.seed)
         started = time.monotonic()

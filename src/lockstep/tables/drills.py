@@ -15,8 +15,6 @@ SAMPLE = 3
 """How many keys a sentence about wrong objects names."""
 
 _PLACE = "coalesce(r.location, 'objects/' || r.store || '/' || r.key)"
-# From 0 to 1 (the hash is below 2^64), another order with every seed: of one text, since the hashes of several values are merely combined.
-_HASH = "hash($1::VARCHAR || '/' || store || '/' || key) / 18446744073709551616.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +55,8 @@ def compare_references(tables: Tables, left: str, right: str) -> Differences:
     alone = [tables.row(f"SELECT count(*) FROM {name}")[0] for name in ("only_left", "only_right")]  # noqa: S608
     both = "SELECT key FROM only_left UNION SELECT key FROM only_right ORDER BY key"
     sample = tuple(row[0] for row in tables.rows(f"{both} LIMIT {SAMPLE}")) if any(alone) else ()
+    tables.run("DROP TABLE only_left")
+    tables.run("DROP TABLE only_right")
     return Differences(counts[0], counts[1], alone[0], alone[1], sample)
 
 
@@ -75,17 +75,21 @@ def add_places(tables: Tables, page: Sequence[ObjectInfo]) -> None:
 
 
 def find_wrong_places(tables: Tables) -> Wrong:
-    """Hold `restorable` against `places`; the table `present` keeps what is there with its size."""
+    """Hold `restorable` against `places`, which goes; the view `sound` shows what is there with its size.
+
+    Only what is wrong is written down: a second table of all of them would take as much memory as everything else.
+    """
+    right = f"SELECT r.* FROM restorable AS r ANTI JOIN places AS p ON p.path = {_PLACE} AND p.size = coalesce(r.stored_size, r.size)"  # noqa: S608
     tables.run(
         f"""
-        CREATE OR REPLACE TABLE found AS
-        SELECT r.*, p.path IS NULL AS gone, p.size IS DISTINCT FROM coalesce(r.stored_size, r.size) AS wrong
-        FROM restorable AS r LEFT JOIN places AS p ON p.path = {_PLACE}
+        CREATE OR REPLACE TABLE wrong_places AS
+        SELECT r.store, r.key, p.path IS NULL AS gone FROM ({right}) AS r LEFT JOIN places AS p ON p.path = {_PLACE}
         """  # noqa: S608
     )
-    tables.run("CREATE OR REPLACE TABLE present AS SELECT * EXCLUDE (gone, wrong) FROM found WHERE NOT gone AND NOT wrong")
-    gone, wrong_size = tables.row("SELECT count(*) FILTER (gone), count(*) FILTER (wrong AND NOT gone) FROM found")
-    sample = tuple(row[0] for row in tables.rows(f"SELECT key FROM found WHERE gone OR wrong ORDER BY key LIMIT {SAMPLE}"))  # noqa: S608
+    tables.run("DROP TABLE places")
+    tables.run("CREATE OR REPLACE VIEW sound AS SELECT * FROM restorable ANTI JOIN wrong_places USING (store, key)")
+    gone, wrong_size = tables.row("SELECT count(*) FILTER (gone), count(*) FILTER (NOT gone) FROM wrong_places")
+    sample = tuple(row[0] for row in tables.rows(f"SELECT key FROM wrong_places ORDER BY key LIMIT {SAMPLE}"))  # noqa: S608
     return Wrong(gone, wrong_size, sample)
 
 
@@ -102,16 +106,22 @@ def amounts(tables: Tables, table: str) -> Amounts:
 
 
 def draw_sample(tables: Tables, *, share: float, seed: int) -> Amounts:
-    """Fill `drawn` with about this share of `present`, and at least one object while the share is not 0; another seed draws others."""
-    where = "true" if share >= 1 else f"{_HASH} < $2"
-    parameters = [] if share >= 1 else [seed, share]
-    tables.run(f"CREATE OR REPLACE TABLE drawn AS SELECT * FROM present WHERE {where}", parameters)  # noqa: S608
-    if share > 0 and amounts(tables, "drawn").objects == 0:
-        tables.run(f"CREATE OR REPLACE TABLE drawn AS SELECT * FROM present ORDER BY {_HASH}, key LIMIT 1", [seed])  # noqa: S608
-    return amounts(tables, "drawn")
+    """Let the view `drawn` show about this share of `sound`, and at least one object while it is not 0; another seed draws others."""
+    where = "true" if share >= 1 else f"{_hash(seed)} < {share:.18f}"
+    tables.run(f"CREATE OR REPLACE VIEW drawn AS SELECT * FROM sound WHERE {where}")  # noqa: S608
+    found = amounts(tables, "drawn")
+    if share > 0 and found.objects == 0:
+        tables.run(f"CREATE OR REPLACE VIEW drawn AS SELECT * FROM sound ORDER BY {_hash(seed)}, key LIMIT 1")  # noqa: S608
+        return amounts(tables, "drawn")
+    return found
 
 
 def drawn(tables: Tables) -> Iterator[InventoryEntry]:
-    """Stream the rows of `drawn`, in the order in which they lie in the repository."""
-    found = tables.rows(f"SELECT {ENTRY} FROM drawn ORDER BY store, key")  # noqa: S608 - our own columns
+    """Stream the rows of `drawn` in no order, but near each other on a disk: each segment of the inventory is sorted."""
+    found = tables.rows(f"SELECT {ENTRY} FROM drawn")  # noqa: S608 - our own columns
     return (InventoryEntry(*row) for row in found)
+
+
+def _hash(seed: int) -> str:
+    """From 0 to 1 (the hash is below 2^64), another order with every seed; of one text, since hashes of several are merely combined."""
+    return f"hash('{seed:d}/' || store || '/' || key) / 18446744073709551616.0"

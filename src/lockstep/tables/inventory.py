@@ -125,18 +125,26 @@ def versions_at(tables: Tables, snapshot: str, *, wanted: str, into: str) -> Non
     Of several versions of one object, the newest one that is not later than the snapshot and has the reference's size is meant.
     References without a row in the inventory are left out. Columns: those of the inventory.
     """
-    find_versioned(tables)
-    fits = "i.store = w.store AND i.key = w.key AND (w.size IS NULL OR w.size = i.size) AND i.snapshot <= $1"
-    tables.run(
-        f"""
-        CREATE OR REPLACE TABLE {into} AS
-        SELECT i.* FROM inventory AS i JOIN {wanted} AS w ON {fits} ANTI JOIN versioned AS v ON v.store = i.store AND v.key = i.key
-        UNION ALL
-        SELECT unnest(arg_max(i, i.snapshot)) FROM (SELECT * FROM inventory SEMI JOIN versioned USING (store, key)) AS i
-        JOIN {wanted} AS w ON {fits} GROUP BY i.store, i.key
-        """,  # noqa: S608 - our own table names
-        [snapshot],
-    )
+    versioned = find_versioned(tables)
+    named = "i.store = w.store AND i.key = w.key"
+    # A semi join holds the narrow side in memory, which is the references; a join may hold the inventory, with all its checksums. One
+    # statement for each case: what they need at the same time would add up.
+    one = f"""
+        SELECT i.* FROM inventory AS i SEMI JOIN (FROM {wanted} WHERE {{which}}) AS w ON {named} {{fits}}
+        ANTI JOIN versioned AS v ON v.store = i.store AND v.key = i.key WHERE i.snapshot <= $1
+    """  # noqa: S608 - our own table names
+    tables.run(f"CREATE OR REPLACE TABLE {into} AS {one.format(which='size IS NOT NULL', fits='AND w.size = i.size')}", [snapshot])
+    if tables.row(f"SELECT count(*) FROM {wanted} WHERE size IS NULL")[0]:  # noqa: S608 - our own table names
+        tables.run(f"INSERT INTO {into} {one.format(which='size IS NULL', fits='')}", [snapshot])
+    if versioned:
+        tables.run(
+            f"""
+            INSERT INTO {into}
+            SELECT unnest(arg_max(i, i.snapshot)) FROM (SELECT * FROM inventory SEMI JOIN versioned USING (store, key)) AS i
+            JOIN {wanted} AS w ON {named} AND (w.size IS NULL OR w.size = i.size) AND i.snapshot <= $1 GROUP BY i.store, i.key
+            """,  # noqa: S608 - our own table names
+            [snapshot],
+        )
 
 
 def entries(tables: Tables, table: str, *, where: str = "true") -> Iterator[InventoryEntry]:

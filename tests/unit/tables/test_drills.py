@@ -50,7 +50,7 @@ def test_what_is_gone_and_what_has_another_size_is_told_apart_wherever_it_lies(t
     inventory(tables, 4, odd=True)
     wrong = held(tables, ObjectInfo(ODD, 1), ObjectInfo("objects/main/k1", 2), ObjectInfo("objects/main/k3", 3), ObjectInfo("stray", 1))
     assert wrong == drills.Wrong(1, 1, ("k2", "k3"))
-    assert drills.amounts(tables, "present") == Amounts(2, 3)
+    assert drills.amounts(tables, "sound") == Amounts(2, 3)
 
 
 def test_a_sample_has_about_its_share_and_never_nothing(tables: Tables) -> None:

@@ -1,6 +1,6 @@
 """One page of an S3 listing, from the XML of ListObjectsV2 to objects. Pure.
 
-boto3's own parser needs 50 ms of processor time for a page of 1,000 keys, this one 5.
+boto3's own parser needs 50 ms of processor time for a page of 1,000 keys, this one a tenth of that.
 Source: Amazon S3 API reference, ListObjectsV2.
 """
 
@@ -30,15 +30,11 @@ def parse_page(body: bytes) -> Page:
         raise ValueError("the listing is not well-formed XML") from error
     if _name(root) != "ListBucketResult":
         raise ValueError("the answer is not a listing")
-    head: dict[str, str] = {}
-    entries: list[ET.Element] = []
-    for child in root:
-        if _name(child) == "Contents":
-            entries.append(child)
-        else:
-            head[_name(child)] = child.text or ""
+    space = root.tag.removesuffix("ListBucketResult")
+    contents, fields = f"{space}Contents", tuple(f"{space}{name}" for name in ("Key", "Size", "ETag", "LastModified"))
+    head = {_name(child): child.text or "" for child in root if child.tag != contents}
     is_encoded = head.get("EncodingType", "").lower() == "url"
-    objects = [_object(entry, is_encoded=is_encoded) for entry in entries]
+    objects = [_object(*map(entry.findtext, fields), is_encoded=is_encoded) for entry in root.iterfind(contents)]
     token = head.get("NextContinuationToken") or None
     return Page(objects, token if head.get("IsTruncated", "").strip().lower() == "true" else None)
 
@@ -48,12 +44,14 @@ def is_truncated_without_token(body: bytes) -> bool:
     return b"<IsTruncated>true</IsTruncated>" in body and b"<NextContinuationToken>" not in body
 
 
-def _object(entry: ET.Element, *, is_encoded: bool) -> ObjectInfo:
-    fields = {child.tag.rpartition("}")[2]: child.text or "" for child in entry}
-    key = unquote_plus(fields["Key"], errors="strict") if is_encoded else fields["Key"]
-    modified = fields.get("LastModified")
+def _object(key: str | None, size: str | None, etag: str | None, modified: str | None, *, is_encoded: bool) -> ObjectInfo:
+    if not key or not size:
+        raise ValueError("the listing has an object without a key or without a size")
     return ObjectInfo(
-        key, int(fields["Size"]), fields.get("ETag", "").strip('"') or None, datetime.fromisoformat(modified) if modified else None
+        unquote_plus(key, errors="strict") if is_encoded and ("%" in key or "+" in key) else key,
+        int(size),
+        etag.strip('"') or None if etag else None,
+        datetime.fromisoformat(modified) if modified else None,
     )
 
 

@@ -73,6 +73,7 @@ DEEP = (
     "e2e/test_scale_out.py::test_workers_bring",
     "e2e/test_scale_out.py::test_workers_copy_what_one_process_copies_and_the_result_is_the_same[pg15",
     "e2e/test_scale_out.py::test_workers_encrypt",
+    "e2e/test_scale_out.py::test_workers_read",
     "e2e/test_scale_out.py::test_workers_reach",
     "e2e/test_signatures.py",
     "e2e/test_tampered_repository.py",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from support.fixture_types import Ran
@@ -111,6 +113,64 @@ def test_workers_bring_objects_back_to_a_raid_with_the_keys_of_its_env_file(worl
     assert ran.returncode == 0, ran
     assert (ran.json["objects"]["uploaded"], ran.json["consistent"]) == (60, True)
     assert raid.held() == raid.layout(source.filled.objects)
+
+
+def verified(ran: Ran) -> dict[str, object]:
+    """What must not depend on who read."""
+    return {name: value for name, value in ran.json.items() if name not in {"workers", "repository_requests"}}
+
+
+def spoil(world: World, keys: Sequence[str]) -> None:
+    """Of three objects of the repository: lose one, change a bit of one, cut one."""
+    lost, damaged, cut = (world.repo_path / "objects" / "main" / key for key in keys)
+    lost.unlink()
+    damaged.write_bytes(bytes([damaged.read_bytes()[0] ^ 1]) + damaged.read_bytes()[1:])
+    cut.write_bytes(cut.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("postgres_server", [18], indirect=True)
+def test_workers_find_what_one_process_finds(world: World) -> None:
+    source = world.deployment(blocks=300, size=(2, 900))
+    assert world.backup(source).returncode == 0
+    sound, alone = (world.run("verify", "--read-data", *more, "--json") for more in (["--workers", "2"], []))
+    assert (sound.returncode, sound.json["checked"]["objects_read"], verified(sound)) == (0, 300, verified(alone)), sound
+    assert (sound.json["workers"]["count"], sound.json["workers"]["lost"], alone.json["workers"]) == (2, 0, None)
+    assert world.snapshots()[0]["verified_data"]
+    spoil(world, source.filled.keys[:3])
+    found, alone = (world.run("verify", "latest", "--read-data", *more, "--json") for more in (["--workers", "2"], []))
+    assert (found.returncode, verified(found)) == (3, verified(alone))
+    assert sorted(each["kind"] for each in found.json["findings"]) == ["damaged", "missing", "truncated"]
+    assert found.json["checked"]["objects_read"] == 300
+    (world.repo_path / "lockstep.json").write_bytes(b"not this")
+    worse, alone = (world.run("verify", "--read-data", *more, "--json") for more in (["--workers", "2"], []))
+    assert (worse.returncode, len(worse.json["findings"]), verified(worse)) == (3, 4, verified(alone))
+
+
+@pytest.mark.parametrize("postgres_server", [18], indirect=True)
+def test_without_read_data_there_is_nothing_for_workers(world: World) -> None:
+    assert world.backup(world.deployment(blocks=1)).returncode == 0
+    ran = world.run("verify", "--workers", "2", "--json")
+    assert (ran.returncode, ran.json["workers"]) == (0, None)
+    assert "without --read-data" in ran.stderr
+    error_of(world.run("verify", "--read-data", "--workers", "0", "--json"), status=2)
+
+
+@pytest.mark.parametrize("postgres_server", [18], indirect=True)
+def test_workers_read_encrypted_objects_of_an_object_store_in_parts_of_the_whole(world: World) -> None:
+    source, secret = world.deployment(blocks=60, size=(1, 900)), world.tmp_path / "key.txt"
+    recipient = world.lockstep("key", "generate", "--output", secret, "--json").json["recipient"]
+    repository = world.new_bucket()
+    world.repo = f"{repository.url}/place"
+    assert world.backup(source, "--recipient", recipient, "--encrypt-objects").returncode == 0
+    env = {"LOCKSTEP_REPO_ENDPOINT_URL": world.s3.endpoint_url}
+    options = ["--workers", "2", "--json"]
+    first, second = (world.run("verify", "--read-data=50", *options, "--identity", secret, env=env) for _ in range(2))
+    assert [ran.json["checked"]["objects_read"] for ran in (first, second)] == [30, 30], (first, second)
+    assert first.json["repository_requests"]["get"] >= 30
+    wrong = world.tmp_path / "wrong.txt"
+    world.lockstep("key", "generate", "--output", wrong, "--json")
+    refused = world.run("verify", "--read-data", *options, "--identity", wrong, env=env)
+    assert "encrypted to others" in error_of(refused, status=2, kind="identity_needed")
 
 
 def test_a_bad_number_of_workers_is_refused_before_anything_is_written(world: World) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from support.cluster import Cluster
+from support.parsec_shape import delete_objects
 from support.raid import url_of
 from support.s3_proxy import Answer, S3Proxy
 from support.waiting import wait_for
@@ -79,6 +81,35 @@ def test_a_cluster_copies_all_although_one_of_its_workers_is_killed(world: World
     assert restored.returncode == 0, restored
     assert (restored.json["objects"]["uploaded"], restored.json["consistent"]) == (600, True)
     same(source, target)
+
+
+def test_a_cluster_reads_a_repository_although_one_of_its_workers_is_killed(world: World, cluster: Cluster) -> None:
+    source = world.deployment(blocks=400, size=60)
+    world.repo = f"{world.new_bucket().url}/place"
+    assert world.backup(source).returncode == 0
+    delete_objects(world.s3.address(world.repo.split("/")[2]), [f"place/objects/main/{source.filled.keys[0]}"])
+    own = {"LOCKSTEP_REPO_ACCESS_KEY_ID": world.s3.access_key_id, "LOCKSTEP_REPO_SECRET_ACCESS_KEY": world.s3.secret_access_key}
+    workers = [cluster.start_worker(own) for _ in range(2)]
+    with S3Proxy(world.s3.endpoint_url) as proxy:
+        reads = Counter[str]()
+
+        def answering(method: str, path: str, ask: Callable[[], Answer]) -> Answer:
+            if method == "GET" and "/objects/" in path:
+                reads["objects"] += 1
+                time.sleep(0.2)
+            return ask()
+
+        proxy.answering = answering
+        env = {"LOCKSTEP_REPO_ENDPOINT_URL": proxy.endpoint_url}
+        with world.started("verify", "--read-data", "--json", "--dask", cluster.address, "--concurrency", "16", env=env) as process:
+            wait_for(lambda: reads["objects"] > 60 or process.poll() is not None, seconds=60)
+            os.kill(workers[0], signal.SIGKILL)
+            stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 3, f"{stderr}\n{cluster.log()}"
+    document = json.loads(stdout)
+    assert [each["kind"] for each in document["findings"]] == ["missing"]
+    assert (document["checked"]["objects_read"], document["workers"]["lost"]) == (400, 1)
+    assert str(world.s3.secret_access_key) not in cluster.log() + stderr
 
 
 def test_keys_do_not_travel_and_a_worker_without_any_says_so(world: World, cluster: Cluster) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -118,3 +119,30 @@ def test_what_a_dead_worker_was_bringing_back_is_brought_back_by_another_one(wor
     assert (objects["uploaded"] + objects["already_there"], objects["missing"]) == (400, 0)
     assert "a worker died" in stderr
     same(source, target)
+
+
+@pytest.mark.parametrize("postgres_server", [18], indirect=True)
+def test_what_a_dead_worker_was_reading_is_read_by_another_one(world: World) -> None:
+    source = world.deployment(blocks=400, size=60)
+    world.repo = f"{world.new_bucket().url}/place"
+    assert world.backup(source).returncode == 0
+    with S3Proxy(world.s3.endpoint_url) as proxy:
+        reads = Counter[str]()
+
+        def answering(method: str, path: str, ask: Callable[[], Answer]) -> Answer:
+            if method == "GET" and "/objects/" in path:
+                reads["objects"] += 1
+                time.sleep(0.1)
+            return ask()
+
+        proxy.answering = answering
+        env = {"LOCKSTEP_REPO_ENDPOINT_URL": proxy.endpoint_url}
+        with world.started("verify", "--read-data", "--json", "--workers", "2", "--concurrency", "16", env=env) as process:
+            wait_for(lambda: len(workers_of(process.pid)) == 2 and reads["objects"] > 60)
+            os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+            stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    document = json.loads(stdout)
+    assert (document["ok"], document["checked"]["objects_read"], document["workers"]["lost"]) == (True, 400, 1)
+    assert "a worker died" in stderr
+    assert 400 < reads["objects"] <= 400 + 250

@@ -15,7 +15,7 @@ from lockstep.operations.scale_out import ScaleOut
 
 
 def scale_out(
-    deployment: DeploymentSettings,
+    deployment: DeploymentSettings | None,
     repository: RepositorySettings,
     keyring: Keyring = NO_KEYS,
     *,
@@ -25,8 +25,9 @@ def scale_out(
     strict: bool = False,
     server_side_copy: bool | None = None,
 ) -> ScaleOut | None:
-    """Who moves objects; None when this process does. The secrets of the stores go into the environment of this machine's workers alone.
+    """Who moves objects, or reads them where there is no `deployment`; None when this process does.
 
+    The secrets of the stores go into the environment of this machine's workers alone.
     `keyring` has the recipients of what is written, `strict` is for what is restored into.
     Raises ConfigurationError when two kinds of workers are asked for.
     """
@@ -34,10 +35,11 @@ def scale_out(
         return None
     if workers is not None and dask is not None:
         raise ConfigurationError("--workers and --dask are both given", hint="Use one of them: workers here, or those of a cluster.")
+    stores = deployment.stores if deployment else ()
     places = Places(
-        stores=tuple(without_secrets(store) for store in deployment.stores),
+        stores=tuple(without_secrets(store) for store in stores),
         repository=without_secrets(repository.address),
-        raid=deployment.raid,
+        raid=deployment.raid if deployment else None,
         strict=strict,
         recipients=keyring.recipients,
         encrypt_objects=keyring.encrypt_objects,
@@ -47,5 +49,5 @@ def scale_out(
     )
     if dask is not None:
         return ScaleOut(places, dask=dask)
-    secrets = secret_variables(deployment.stores, repository.address)
+    secrets = secret_variables(stores, repository.address)
     return ScaleOut(places, workers or 1, COMMAND, secrets, str(temporary.absolute()) if temporary else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -11,6 +12,7 @@ import typer
 
 from lockstep.cli.composition import Session
 from lockstep.cli.exit_codes import ExitStatus
+from lockstep.cli.scaling import scale_out
 from lockstep.cli.screen import Result
 from lockstep.cli.transfer_options import Concurrency, TempDir, transfer_limits
 from lockstep.cli.wiring import open_repository_store
@@ -18,6 +20,7 @@ from lockstep.config.repository import RepositorySettings
 from lockstep.errors import ConfigurationError
 from lockstep.model.findings import Depth, Finding
 from lockstep.operations.verify import Verification, VerifyOptions, verify
+from lockstep.progress import Note
 from lockstep.report import verify as report
 
 Snapshots = Annotated[
@@ -39,6 +42,23 @@ ReadData = Annotated[
 ]
 
 
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=1, max=64, metavar="N", show_default=False,
+        help="With --read-data: read objects with N processes on this machine. Default: with this one.",
+    ),
+]  # fmt: skip
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        "--dask", metavar="ADDRESS", show_default=False,
+        help="With --read-data: read objects with the workers of the Dask cluster whose scheduler is there, such as tcp://host:8786. They "
+        "take the keys of the repository from their own environment.",
+    ),
+]  # fmt: skip
+
+
 def run_verify(
     session: Session,
     repository: RepositorySettings,
@@ -49,6 +69,8 @@ def run_verify(
     read_data: ReadData = None,
     concurrency: Concurrency = None,
     temp_dir: TempDir = None,
+    workers: Workers = None,
+    dask: Dask = None,
 ) -> Result:
     """Prove that the repository is what was written into it."""
     if all_ and snapshots:
@@ -57,6 +79,10 @@ def run_verify(
         raise ConfigurationError("--quick and --read-data exclude each other", hint="Leave out one of the two.")
     depth: Depth = "quick" if quick else "sizes" if read_data is None else "data"
     options = VerifyOptions(tuple(snapshots or ()), depth, read_data or 100.0, transfer_limits(concurrency), temp_dir)
+    scale = scale_out(None, repository, workers=workers, dask=dask, temporary=temp_dir)
+    if scale is not None and depth != "data":
+        session.listener(Note("workers read objects, and without --read-data none is read: this process does all there is to do"))
+    options = replace(options, scale=scale if depth == "data" else None)
     store, zone = open_repository_store(repository), datetime.now().astimezone().tzinfo or UTC
     with ExitStack() as opened:
         found = opened.enter_context(verify(store, options=options, now=datetime.now(UTC), zone=zone, listener=session.listener))
@@ -69,7 +95,13 @@ def run_verify(
 
 def _as_document(found: Verification, findings: Iterator[Finding]) -> Mapping[str, object]:
     return report.as_document(
-        found.checked, findings, ok=found.ok, not_derived=found.not_derived, requests=found.requests, faults=found.faults
+        found.checked,
+        findings,
+        ok=found.ok,
+        not_derived=found.not_derived,
+        requests=found.requests,
+        faults=found.faults,
+        workers=found.workers,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from lockstep.errors import FaultKind
 from lockstep.model.addresses import StoreAddress
@@ -59,17 +59,27 @@ class Uploading:
 
 
 @dataclass(frozen=True, slots=True)
-class Shard:
-    """Objects that one worker is to move, and how: a `Wanted` each to copy, an inventory's entry and what lies there already to upload.
+class Reading:
+    """Objects of the repository are read where they lie, and held against their checksums."""
 
-    `proof` is what the worker must find in the repository: the token of the run's lock to copy, the repository's id to upload. `version` is
-    the lockstep that asks. After `seconds` the worker begins no further object: what is left goes back. `threads` objects are in flight
-    (None: found out). A `far` worker makes what it moved durable before it reports it, and stops copying when the lock is not the run's any
-    more: nobody else could see to it. `temporary` is where large objects may be spooled.
+
+Work: TypeAlias = Copying | Uploading | Reading
+"""What is done with the objects of a shard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Objects for one worker, and what to do with them.
+
+    They are a `Wanted` each to copy, an inventory's entry and what lies there already to upload, a `Place` to read. `proof` is what the
+    worker must find in the repository: the token of the run's lock to copy, else the repository's id ("" to read where that is damaged).
+    `version` is the lockstep that asks. After `seconds` the worker begins no further object: what is left goes back. `threads` objects are
+    in flight (None: found out). A `far` worker makes what it moved durable before it reports it, and stops copying when the lock is not
+    the run's any more: nobody else could see to it. `temporary` is where large objects may be spooled.
     """
 
     places: Places
-    work: Copying | Uploading
+    work: Work
     proof: str
     version: str
     objects: tuple[Any, ...]

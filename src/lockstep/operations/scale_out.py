@@ -1,4 +1,4 @@
-"""Gives the moving of objects to workers: cuts it into shards, and takes their reports as if everything had been done here."""
+"""Gives the moving and reading of objects to workers: cuts it into shards, and takes their reports as if all had been done here."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from lockstep.errors import LockstepError, WorkersFailed
 from lockstep.model.inventory import InventoryEntry, Wanted
 from lockstep.model.objects import ObjectInfo
 from lockstep.model.results import WorkersUsed
-from lockstep.model.workers import REPOSITORY, CarriedError, Copying, NodeTold, Places, Shard, ShardReport, Uploading
+from lockstep.model.workers import REPOSITORY, CarriedError, Copying, NodeTold, Places, Reading, Shard, ShardReport, Uploading, Work
 from lockstep.objects.raid import RaidStore
 from lockstep.objects.raid_nodes import Trouble
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, TransferLimits
 from lockstep.operations.fetching import Outcome
+from lockstep.operations.reading_places import PlacesLooked
 from lockstep.operations.sent import Sent
-from lockstep.operations.shard_work import do_shard
+from lockstep.operations.shard_work import do_shard, read_identity
 from lockstep.progress import Listener, Note
 from lockstep.repository.lock_state import read_token
+from lockstep.tables.verifications import Place
 from lockstep.version import __version__
 from lockstep.workers.cluster import ClusterCrew
 from lockstep.workers.crew import Crew
@@ -34,7 +36,7 @@ from lockstep.workers.processes import ProcessCrew
 
 @dataclass(frozen=True, slots=True)
 class ScaleOut:
-    """Who moves objects: `processes` workers on this machine, or the Dask cluster whose scheduler is at `dask`.
+    """Who moves or reads objects: `processes` workers on this machine, or the Dask cluster whose scheduler is at `dask`.
 
     The former are started with `command`, find `secrets` in their environment, and spool in `temporary` what does not fit into memory.
     """
@@ -104,11 +106,15 @@ class ScaledWork:
         """Let the workers bring back `items`, which are so many; otherwise as `copy`."""
         return self._move(items, work, objects=objects, proof=repository_id)
 
+    def read(self, places: Iterator[Place], *, objects: int) -> Iterator[list[PlacesLooked]]:
+        """Let the workers hold `places` of the repository, which are so many, against their checksums; otherwise as `copy`."""
+        return self._move(places, Reading(), objects=objects, proof=read_identity(self._repository))
+
     def used(self) -> WorkersUsed:
         """Who took part so far."""
         return WorkersUsed(len(self._peaks), self._crew.lost, max(self._peaks.values(), default=0))
 
-    def _move(self, items: Iterator[Any], work: Copying | Uploading, *, objects: int, proof: str) -> Iterator[list[Any]]:
+    def _move(self, items: Iterator[Any], work: Work, *, objects: int, proof: str) -> Iterator[list[Any]]:
         shards, more = self._cut(items, objects), True
         error: CarriedError | None = None
         while (more or self._left or self._in_hand) and error is None and not self._stop.is_set():
@@ -126,7 +132,7 @@ class ScaledWork:
         while shard := tuple(islice(items, size)):
             yield shard
 
-    def _hand_out(self, shards: Iterator[tuple[Any, ...]], work: Copying | Uploading, proof: str) -> bool:
+    def _hand_out(self, shards: Iterator[tuple[Any, ...]], work: Work, proof: str) -> bool:
         """Give the workers as much as they can have in hand; False when there is nothing more to cut."""
         scale, width = self._scale, self._crew.width
         while self._in_hand < width:

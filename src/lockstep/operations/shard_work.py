@@ -1,4 +1,4 @@
-"""What a worker does with a shard: it moves each object of it, and reports."""
+"""What a worker does with a shard: it moves or reads each object of it, and reports."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lockstep.errors import LockstepError, RepositoryNotFound, WorkersFailed
+from lockstep.errors import LockstepError, RepositoryInvalid, RepositoryNotFound, WorkersFailed
 from lockstep.model.inventory import MissingObject
 from lockstep.model.pacing import PaceLimits
-from lockstep.model.workers import Copying, Shard, ShardReport, Uploading
+from lockstep.model.workers import Copying, Reading, Shard, ShardReport, Uploading
 from lockstep.objects.lane import carry_all
+from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Pacer, Stop, TransferLimits
 from lockstep.operations.counting import peak_rss_bytes
 from lockstep.operations.fetching import Fetcher
+from lockstep.operations.pool_reader import PoolReader
+from lockstep.operations.reading_places import local_limits, look_at_places
 from lockstep.operations.sending import Sender
 from lockstep.operations.sent import Sending
 from lockstep.operations.work import work_directory
@@ -36,7 +39,7 @@ PACE = PaceLimits(first=8, most=32)
 
 
 def do_shard(shard: Shard, stop: Stop) -> ShardReport:
-    """Move the objects of a shard; an error of lockstep is part of the report, with what was moved by then.
+    """Move or read the objects of a shard; an error of lockstep is part of the report, with what was done by then.
 
     Nothing counts before the report has arrived: when this process dies, the shard is given to another one as it was.
     """
@@ -46,12 +49,12 @@ def do_shard(shard: Shard, stop: Stop) -> ShardReport:
     except LockstepError as error:
         return ShardReport(left=shard.objects, error=carried(error), process=_here())
     done, notes = list[Any](), list[str]()
-    durable, failed = not shard.far, list[LockstepError]()
+    durable, failed = not shard.far or isinstance(shard.work, Reading), list[LockstepError]()
     try:
         _check(shard, opened)
         for outcomes in _moved(shard, _in_time(waiting, shard, opened), opened, stop=stop, notes=notes):
             done += outcomes
-        if shard.far:
+        if not durable:
             for store in opened.all().values():
                 store.flush()
             durable = True
@@ -84,9 +87,18 @@ def _check(shard: Shard, opened: Opened) -> None:
 def _proof(shard: Shard, opened: Opened) -> str | None:
     if isinstance(shard.work, Copying):
         return read_token(opened.repository)
+    if isinstance(shard.work, Reading):
+        return read_identity(opened.repository)
     with suppress(RepositoryNotFound):
         return open_repository(opened.repository).id
     return None
+
+
+def read_identity(repository: ObjectStore) -> str:
+    """The id of the repository at a place; "" where there is none, or it is damaged: that stops nobody who looks for damage."""
+    with suppress(RepositoryNotFound, RepositoryInvalid):
+        return open_repository(repository).id
+    return ""
 
 
 def _here() -> str:
@@ -96,6 +108,11 @@ def _here() -> str:
 def _moved(shard: Shard, items: Iterator[Any], opened: Opened, *, stop: Stop, notes: list[str]) -> Iterator[list[Any]]:
     pace = PACE if opened.width is None else replace(PACE, first=opened.width)
     limits = TransferLimits(threads=shard.threads, pace=pace)
+    if isinstance(shard.work, Reading):
+        pacer = Pacer(local_limits(limits, opened.repository, cpus=1))
+        yield from look_at_places(opened.repository, items, PoolReader(opened.repository).read, pacer=pacer, stop=stop)
+        opened.width = pacer.width
+        return
     pacer = Pacer(limits)
     with work_directory(Path(shard.temporary) if shard.temporary else None) as directory:
         if isinstance(shard.work, Copying):

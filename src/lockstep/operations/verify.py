@@ -10,11 +10,12 @@ from pathlib import Path
 
 from lockstep.errors import ObjectNotFound, RepositoryInvalid
 from lockstep.model.findings import Checked, Depth, Finding
-from lockstep.model.results import Requests
+from lockstep.model.results import Requests, WorkersUsed
 from lockstep.model.snapshots import SnapshotId, SnapshotTime, select_snapshot
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop, TransferLimits
 from lockstep.operations.counting import as_requests
+from lockstep.operations.scale_out import ScaledWork, ScaleOut, scaled_crew
 from lockstep.operations.telling import faults_of, telling
 from lockstep.operations.verify_files import VerifiedFiles, files_of, refuse_swollen_tables, verify_files
 from lockstep.operations.verify_objects import ObjectsVerification, SampleTaken
@@ -37,13 +38,14 @@ FILES_AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
-    """What the operator can choose. Without `snapshots` it is the whole repository; `percent` is about the depth `data`."""
+    """What the operator can choose. Without `snapshots` it is the whole repository; `percent` and `scale` are about the depth `data`."""
 
     snapshots: tuple[str, ...] = ()
     depth: Depth = "sizes"
     percent: float = 100.0
     limits: TransferLimits = field(default_factory=TransferLimits)
     temporary: Path | None = None
+    scale: ScaleOut | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Verification:
     """What was looked at and found. `findings` can be asked as often as one likes, while the block of `verify` lasts.
 
     `not_derived` says of snapshots why their references could not be derived from their dumps. `requests` are those to the repository,
-    and `faults` what they had to overcome, by kind.
+    and `faults` what they had to overcome, by kind; `workers` who took part, where objects were given to workers.
     """
 
     checked: Checked
@@ -61,6 +63,7 @@ class Verification:
     not_derived: dict[str, str] = field(default_factory=dict)
     requests: Requests = field(default_factory=Requests)
     faults: dict[str, int] = field(default_factory=dict)
+    workers: WorkersUsed | None = None
 
     @property
     def ok(self) -> bool:
@@ -86,22 +89,33 @@ def verify(
 ) -> Iterator[Verification]:
     """Verify a repository, or some of its snapshots, and record in it what was proved.
 
-    Raises RepositoryNotFound, SnapshotNotFound; RepositoryInvalid when it is of a newer format. Whatever else is wrong is a finding.
+    Raises RepositoryNotFound, SnapshotNotFound, WorkersFailed; RepositoryInvalid when it is of a newer format. Whatever else is wrong is
+    a finding.
     """
     options, stop = options or VerifyOptions(), stop or Stop()
-    with telling([store], listener), reading(store, "verify", listener=listener), work_directory(options.temporary) as work:
+    scale = options.scale if options.depth == "data" else None
+    with (
+        scaled_crew(scale, listener) as crew,
+        telling([store], listener),
+        reading(store, "verify", listener=listener),
+        work_directory(options.temporary) as work,
+    ):
         structure = read_structure(store, stop=stop)
         chosen = _chosen(structure, options, now=now, zone=zone)
         record, spoilt = read_record(store, structure.repository)
         spoilt += judge_drills(store) if chosen is None else []
-        run = _Run(store, structure, chosen, options, work, listener, stop)
+        scaled = None
+        if crew is not None and scale is not None:
+            scaled = ScaledWork(crew, scale, {}, store, limits=options.limits, stop=stop, listener=listener)
+        run = _Run(store, structure, chosen, options, work, listener, stop, scaled)
         tables = Tables(work / "tables") if options.depth != "quick" else None
         try:
             found = run.verify(tables, record)
             if chosen is None and spoilt:
                 found = replace(found, count=found.count + len(spoilt), files=(*found.files, *spoilt))
             run.record(record, found, now=max(now, datetime.now(UTC)))
-            yield replace(found, requests=as_requests(store.requests.counts()), faults=faults_of([store]))
+            workers = scaled.used() if scaled else None
+            yield replace(found, requests=as_requests(store.requests.counts()), faults=faults_of([store]), workers=workers)
         finally:
             if tables is not None:
                 tables.close()
@@ -118,6 +132,7 @@ class _Run:
     work: Path
     listener: Listener
     stop: Stop
+    scaled: ScaledWork | None = None
     sample: SampleTaken | None = None
 
     def verify(self, tables: Tables | None, record: Record) -> Verification:
@@ -178,6 +193,7 @@ class _Run:
             self.options.limits,
             self.stop,
             self.listener,
+            self.scaled,
         )
         objects.find_lost()
         self._fold_lost(tables, files)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from lockstep.errors import KeyRefused
-from lockstep.model.findings import Fault
 from lockstep.model.snapshots import SnapshotId
-from lockstep.objects.retry import noting, retrying
 from lockstep.objects.store import ObjectStore
-from lockstep.objects.transfer import Pacer, Stop, TransferLimits, in_parallel
+from lockstep.objects.transfer import Pacer, Stop, TransferLimits
 from lockstep.operations.pool_reader import PoolReader
+from lockstep.operations.reading_places import PlacesLooked, local_limits, look_at_places
+from lockstep.operations.scale_out import ScaledWork
 from lockstep.operations.verify_files import VerifiedFiles, whole_chain
-from lockstep.operations.verify_older import with_older
 from lockstep.operations.verify_structure import Structure
 from lockstep.progress import Listener, Note, StageAdvanced, StageEnded, StageStarted
 from lockstep.repository import layout
@@ -30,11 +27,8 @@ STAGE = "objects"
 ASK_EACH_UP_TO = 500
 """Up to this many objects are asked about one by one; above it they are listed, a thousand a request."""
 
-LOCAL_THREADS_PER_CPU = 2
-"""On a disk: one hashes while another waits for its read, and for the interpreter."""
-
-LOCAL_BATCH = 16
-"""How many files of a disk a worker takes at once: what it costs to take one is seen beside reading 4 KiB, and not beside reading 64."""
+UNSEEN = ("missing", "unreadable")
+"""Faults that may be those of the machine that looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +41,7 @@ class SampleTaken:
 
 @dataclass(slots=True)
 class ObjectsVerification:
-    """One verification of objects. `selected` is None for the whole repository."""
+    """One verification of objects. `selected` is None for the whole repository; `scaled` has workers read in place of this process."""
 
     store: ObjectStore
     structure: Structure
@@ -57,6 +51,7 @@ class ObjectsVerification:
     limits: TransferLimits
     stop: Stop
     listener: Listener
+    scaled: ScaledWork | None = None
     objects: int = 0
     objects_read: int = 0
     size_bytes: int = 0
@@ -167,35 +162,34 @@ class ObjectsVerification:
 
     def _read(self, table: str, total: int) -> None:
         self.listener(StageStarted(STAGE, total=total, unit="objects"))
-        self.objects_read, self.size_bytes = self._each(verifications.places(self.tables, table), PoolReader(self.store).read)
+        places, check = verifications.places(self.tables, table), PoolReader(self.store).read
+        if self.scaled is None or not total:
+            self.objects_read, self.size_bytes = self._each(places, check)
+        else:
+            self.objects_read, self.size_bytes = self._record(self.scaled.read(places, objects=total), again=check)
         self.listener(StageEnded(STAGE))
 
     def _each(self, places: Iterator[Place], check: verifications.Check) -> tuple[int, int]:
-        """Apply a check to places in threads; what it finds goes into the table `faults`. Returns how many were right, and their bytes."""
-        local = self.store.local_file("x") is not None
-        limits = self.limits if self.limits.threads or not local else TransferLimits(threads=LOCAL_THREADS_PER_CPU * (os.cpu_count() or 1))
-        pacer = Pacer(limits)
-        batches = iter(lambda: list(islice(places, LOCAL_BATCH if local else 1)), [])
+        """Apply a check to places in threads, and record what it finds."""
+        pacer = Pacer(local_limits(self.limits, self.store))
+        return self._record(look_at_places(self.store, places, check, pacer=pacer, stop=self.stop))
+
+    def _record(self, looking: Iterator[list[PlacesLooked]], *, again: verifications.Check | None = None) -> tuple[int, int]:
+        """Put what is found into the table `faults`. Returns how many places there were, and the bytes of those that were right.
+
+        What a worker could not see is looked at once more here, by `again`, before that counts: only the worker may be at fault.
+        """
         looked, right_bytes = 0, 0
-
-        def work(batch: list[Place]) -> tuple[int, int, list[tuple[str, Fault]]]:
-            faults, size_bytes = [], 0
-            for place in batch:
-                fault = self._patiently(check, place, pacer)
-                if fault is None:
-                    size_bytes += place[1]
-                else:
-                    faults.append((place[0], fault))
-            return len(batch), size_bytes, faults
-
-        for results in in_parallel(batches, work, threads=pacer, stop=self.stop):
-            verifications.add_faults(self.tables, [fault for _, _, faults in results for fault in faults])
-            done, size_bytes = sum(result[0] for result in results), sum(result[1] for result in results)
-            looked, right_bytes = looked + done, right_bytes + size_bytes
+        for results in looking:
+            faults = [each for result in results for each in result.faults]
+            unseen = [place for place, fault in faults if again is not None and fault.kind in UNSEEN]
+            verifications.add_faults(
+                self.tables, [(place[0], fault) for place, fault in faults if again is None or fault.kind not in UNSEEN]
+            )
+            done, size_bytes = sum(result.looked for result in results) - len(unseen), sum(result.size_bytes for result in results)
             self.listener(StageAdvanced(STAGE, done=done, size_bytes=size_bytes))
+            looked, right_bytes = looked + done, right_bytes + size_bytes
+            if again is not None and unseen:
+                done, size_bytes = self._each(iter(unseen), again)
+                looked, right_bytes = looked + done, right_bytes + size_bytes
         return looked, right_bytes
-
-    def _patiently(self, check: verifications.Check, place: Place, pacer: Pacer) -> Fault | None:
-        on_retry = noting(self.store.requests, and_then=pacer.note)
-        fault = retrying(lambda: check(*place), on_retry=on_retry, stop=self.stop)
-        return fault and with_older(self.store, fault, place[0], size=place[1], sha256=place[2])

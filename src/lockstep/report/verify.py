@@ -7,7 +7,7 @@ from dataclasses import asdict
 from itertools import groupby
 
 from lockstep.model.findings import Checked, Depth, Finding
-from lockstep.model.results import Requests
+from lockstep.model.results import Requests, WorkersUsed
 from lockstep.report.faults import NO_FAULTS, faults_as_lines
 from lockstep.report.units import as_bytes, as_count, as_counted
 from lockstep.report.verify_hints import hint_for
@@ -23,10 +23,12 @@ def as_document(
     not_derived: Mapping[str, str],
     requests: Requests,
     faults: Mapping[str, int],
+    workers: WorkersUsed | None = None,
 ) -> Mapping[str, object]:
     """The JSON of CLI.md; `findings` may be a stream. `not_derived` says why the references of snapshots were not derived."""
     because = [{"snapshot": snapshot, "because": why} for snapshot, why in not_derived.items()]
-    cost = {"repository_requests": asdict(requests), "faults": dict(faults)}
+    cost: dict[str, object] = {"repository_requests": asdict(requests), "faults": dict(faults)}
+    cost["workers"] = None if workers is None else asdict(workers)
     return {"ok": ok, "checked": checked, "not_derived": because, **cost, "findings": (as_entry(each) for each in findings)}
 
 

@@ -88,6 +88,7 @@ DEEP = (
     "faults/test_prune_killed.py",
     "faults/test_random_kills.py",
     "faults/test_secrets.py",
+    "faults/test_slow_disks.py",
     "faults/test_store_faults.py",
     "faults/test_stores_that_change.py",
     "faults/test_workers_die.py",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from lockstep.postgres.embedded import EmbeddedServer
 from support.fixture_types import Lockstep, PostgresServers
 from support.servers import SeaweedFS
+from support.slow_disk import NoSlowDisk, SlowDisk, made_slow_disk
 from support.world import World, open_world
 
 
@@ -38,3 +40,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("mounting a small disk needs root")
     yield place
     subprocess.run(["umount", "-l", str(place)], check=False)
+
+
+@pytest.fixture
+def slow_disk(tmp_path: Path) -> Iterator[SlowDisk]:
+    """A disk that the kernel throttles as a test asks; skips where none can be made."""
+    with ExitStack() as stack:
+        try:
+            disk = stack.enter_context(made_slow_disk(tmp_path))
+        except NoSlowDisk as lack:
+            pytest.skip(str(lack))
+        yield disk

@@ -20,7 +20,7 @@ from support.parsec_shape import add_blocks
 from support.world import Deployment, World, same
 
 KILLS = int(os.environ.get("LOCKSTEP_TEST_KILLS", "8"))
-"""How often a backup is killed; a restore half as often."""
+"""How often a backup is killed; a restore half as often, a backup with workers a quarter as often."""
 
 OBJECTS = int(os.environ.get("LOCKSTEP_TEST_OBJECTS", "800"))
 
@@ -57,17 +57,24 @@ def timed(run: Callable[[], object]) -> float:
     return time.monotonic() - began
 
 
-def test_a_backup_is_killed_at_random_moments(world: World, victim: Victim, record_property: Property) -> None:
+@pytest.mark.parametrize(
+    ("operation", "options", "kills"),
+    [("backup", (), KILLS), ("backup with workers", ("--workers", "2"), max(1, KILLS // 4))],
+    ids=["alone", "workers"],
+)
+def test_a_backup_is_killed_at_random_moments(
+    world: World, victim: Victim, record_property: Property, operation: str, options: tuple[str, ...], kills: int
+) -> None:
     """Again and again: until there is a snapshot, then until there is another one with a little that is new, then from the beginning."""
     source, chance, place = world.deployment(blocks=OBJECTS, size=(1, 400)), random.Random(SEED), Place(world.repo_path)
-    first, later = timed(lambda: world.backup(source)), timed(lambda: world.backup(source))
+    first, later = timed(lambda: world.backup(source, *options)), timed(lambda: world.backup(source, *options))
     place.become(None)
     outcomes: Counter[str] = Counter()
-    while outcomes["kills"] < KILLS:
+    while outcomes["kills"] < kills:
         before = len(place.listed())
         moment = chance.uniform(0.1, 1.0) * (later if before else first)
         with told(f"{outcomes}, then after {moment:.2f} s"):
-            killed = kill_after(victim, moment, "backup", *source.options)
+            killed = kill_after(victim, moment, "backup", *source.options, *options)
             snapshots = place.sound()
             assert snapshots - before in ({0, 1} if killed else {1})
             outcomes["kills" if killed else "ended before"] += 1
@@ -78,14 +85,14 @@ def test_a_backup_is_killed_at_random_moments(world: World, victim: Victim, reco
                 add_blocks(connection, source.bucket, source.filled, 50, size=(1, 400), seed=outcomes["came of it"])
         elif snapshots > 1:
             place.become(None)
-    ran = world.backup(source, env=victim.settings)
+    ran = world.backup(source, *options, env=victim.settings)
     assert (ran.returncode, ran.json["complete"]) == (0, True), ran
     assert place.sound() >= 1
     victim.nothing_is_left(place)
     target = world.nowhere()
     assert world.restore(target).returncode == 0
     same(source, target)
-    record_property("random kills", json.dumps({"operation": "backup", "objects": OBJECTS, "seed": SEED, **outcomes}))
+    record_property("random kills", json.dumps({"operation": operation, "objects": OBJECTS, "seed": SEED, **outcomes}))
 
 
 def test_a_restore_is_killed_at_random_moments(world: World, victim: Victim, record_property: Property) -> None:

@@ -116,7 +116,7 @@ def test_objects_stay_while_a_kept_snapshot_needs_them_and_no_longer(days: list[
         prunes.add_needed(tables, [(snapshot, path) for snapshot, _, path in model.chain], kept)
         prunes.add_listed(tables, [ObjectInfo(f"objects/main/{key}", 1) for key in [*model.held, "stray"]])
         assert prunes.decide(tables, kept=[each for (each, _, _), stays in zip(model.chain, kept, strict=True) if stays], spared=[]) == 0
-        gone = {path.removeprefix("objects/main/") for batch in prunes.doomed_paths(tables) for path in batch}
+        gone = {path.removeprefix("objects/main/") for batch in prunes.doomed_paths(tables, at_once=7) for path in batch}
         assert model.held.keys() - gone == model.needed(kept)
         assert "stray" in gone
         assert sum(prunes.count_dropped(tables).values()) == len(gone) - 1

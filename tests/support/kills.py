@@ -163,7 +163,8 @@ class Victim:
     def nothing_is_left(self, *places: Place, locks: bool = True, files: bool = True) -> None:
         """No process, no temporary file, no lock, nothing half-made in the repositories (where `files` matter)."""
         self.nothing_survives()
-        assert sorted(path.name for path in self.temporary.iterdir()) == []
+        left = sorted(path.relative_to(self.temporary).as_posix() for path in self.temporary.rglob("*"))
+        assert left == [], left
         for place in places:
             place.tidy(locks=locks, files=files)
 

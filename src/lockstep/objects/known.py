@@ -30,14 +30,20 @@ def read_known(store: ObjectStore, path: str, *, again: AskingAgain = AGAIN) -> 
 
 
 def known(store: ObjectStore, path: str, ask: Callable[[], T], *, again: AskingAgain = AGAIN) -> T:
-    """What `ask` returns. A local disk is asked once: it does not forget."""
-    asked = 1
+    """What `ask` returns. A local disk is asked once: it does not forget.
+
+    An answer that turns out to have been wrong counts as a fault of the store; of what stays away, it was right.
+    """
+    denied = 0
     while True:
         try:
-            return ask()
+            found = ask()
         except ObjectNotFound:
-            if asked > again.times or store.local_file(path) is not None:
+            denied += 1
+            if denied > again.times or store.local_file(path) is not None:
                 raise
-            store.requests.add_fault("not_found", f"'{path}' is not found in {store.url}, where it should be")
-            time.sleep(again.pause_seconds * asked)
-            asked += 1
+            time.sleep(again.pause_seconds * denied)
+            continue
+        for _ in range(denied):
+            store.requests.add_fault("not_found", f"'{path}' was not found in {store.url}, where it is")
+        return found

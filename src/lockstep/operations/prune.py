@@ -18,6 +18,7 @@ from lockstep.errors import LockstepError, PermissionMissing, RepositoryInvalid
 from lockstep.model.prune import PrunePlan, PruneResult
 from lockstep.model.retention import Candidate, Policy, decide_retention
 from lockstep.model.snapshots import SnapshotId
+from lockstep.objects.limits import DELETE_BATCH
 from lockstep.objects.retry import PATIENT, retrying
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Stop
@@ -167,8 +168,8 @@ def _delete(repository: Repository, found: PruneSet, lock: WriterLock, *, now: d
     _forget_records(repository, found, now=now, listener=listener)
     step("prune.records")
     listener(StageStarted(STAGE, total=found.plan.objects, unit="objects"))
-    for paths in prunes.doomed_paths(found.tables):
-        lock.check()
+    for paths in prunes.doomed_paths(found.tables, at_once=DELETE_BATCH):
+        lock.check()  # before each request, so that whoever was suspended and lost the lock sends no second one
         _delete_all(store, paths)
         step("prune.objects")
         listener(StageAdvanced(STAGE, done=len(paths)))

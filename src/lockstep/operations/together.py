@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -47,10 +48,10 @@ class Task(Generic[Result]):
 class Together:
     """Runs tasks beside the block. When one fails, or the block does, `stop` is requested, and what failed first is raised.
 
-    Tasks must look at `stop`; those that do not end within `patience_seconds` after it are left behind as daemons.
+    Tasks must look at `stop`; those that have not ended `patience_seconds` after it are left behind as daemons.
     """
 
-    def __init__(self, stop: Stop, *, patience_seconds: float = 10.0) -> None:
+    def __init__(self, stop: Stop, *, patience_seconds: float = 8.0) -> None:
         self._stop, self._patience = stop, patience_seconds
         self._tasks: list[Task[Any]] = []
         self._first: list[BaseException] = []
@@ -78,7 +79,8 @@ class Together:
             return
         first = self._first[0] if self._first else error  # what fails from here on only follows from it
         self._stop.set()
+        deadline = time.monotonic() + self._patience  # of all of them: whoever pressed Ctrl-C waits no longer for two than for one
         for task in self._tasks:
-            task.join(self._patience)
+            task.join(max(0.0, deadline - time.monotonic()))
         if first is not error and not isinstance(error, KeyboardInterrupt):
             raise first from None

@@ -25,9 +25,7 @@ def work_directory(parent: Path | None) -> Iterator[Path]:
     """
     try:
         _remove_leftovers(Path(parent or tempfile.gettempdir()))
-        directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-        marker = os.open(directory / MARKER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(marker, fcntl.LOCK_EX)
+        directory, marker = _made(parent)
     except OSError as error:
         place = parent or tempfile.gettempdir()
         raise DiskFailed(
@@ -36,17 +34,49 @@ def work_directory(parent: Path | None) -> Iterator[Path]:
     try:
         yield directory
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        _remove(directory)
         os.close(marker)
 
 
+def _made(parent: Path | None) -> tuple[Path, int]:
+    """A new directory and its locked marker. Until it is locked, somebody who tidies may take it for a leftover: then another one."""
+    while True:
+        directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        with suppress(FileNotFoundError):
+            marker = os.open(directory / MARKER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(marker, fcntl.LOCK_EX)
+            if os.fstat(marker).st_nlink:
+                return directory, marker
+            os.close(marker)
+
+
+def _remove(directory: Path) -> None:
+    """Remove a work directory, its marker last: whoever is killed meanwhile leaves one that is known for what it is, or empty."""
+    with suppress(OSError):
+        _remove_all_but_the_marker(directory)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _remove_all_but_the_marker(directory: Path) -> None:
+    for path in directory.iterdir():
+        if path.name == MARKER:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def _remove_leftovers(parent: Path) -> None:
-    for found in parent.glob(f"{PREFIX}*/{MARKER}"):
-        with suppress(OSError):  # not ours, or gone meanwhile
-            marker = os.open(found, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    for directory in parent.glob(f"{PREFIX}*"):
+        with suppress(OSError):  # not ours, or gone meanwhile, or not empty
+            if directory.stat().st_uid == os.getuid():
+                directory.rmdir()  # killed before it had its marker, or when it had none any more
+        with suppress(OSError):
+            marker = os.open(directory / MARKER, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
                 if os.fstat(marker).st_uid == os.getuid():
                     fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(found.parent, ignore_errors=True)
+                    _remove(directory)
             finally:
                 os.close(marker)

@@ -8,7 +8,7 @@ from pathlib import Path
 from lockstep.model.objects import ObjectInfo
 from lockstep.model.snapshots import SnapshotId
 from lockstep.tables import inventory
-from lockstep.tables.engine import ROWS_AT_ONCE, Tables
+from lockstep.tables.engine import Tables
 from lockstep.tables.inventory import COLUMNS, PARQUET, segments_as_rows
 from lockstep.tables.swollen import refuse_swollen
 
@@ -173,12 +173,12 @@ def doomed(tables: Tables) -> tuple[int, int]:
     return int(objects), int(size_bytes)
 
 
-def doomed_paths(tables: Tables) -> Iterator[list[str]]:
-    """Their paths in batches."""
+def doomed_paths(tables: Tables, *, at_once: int) -> Iterator[list[str]]:
+    """Their paths, so many at once."""
     batch: list[str] = []
     for row in tables.rows("SELECT path FROM doomed ORDER BY path"):
         batch.append(row[0])
-        if len(batch) == ROWS_AT_ONCE:
+        if len(batch) == at_once:
             yield batch
             batch = []
     if batch:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -318,6 +319,33 @@ def test_naming_without_replacing_works_by_link_too(tmp_path: Path) -> None:
         with pytest.raises(FileExistsError):
             rename(str(tmp_path / "new"), str(target))
         assert target.read_bytes() == b"new"
+
+
+@pytest.fixture
+def program_that_syncs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Puts a program of a test's own in the place of the system's `sync`."""
+
+    def become(script: str) -> None:
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin" / "sync").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "bin" / "sync").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+        system._program_that_syncs.cache_clear()
+
+    yield become
+    system._program_that_syncs.cache_clear()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere there is no syncfs")
+def test_the_reason_of_a_flush_that_failed_is_told(store: LocalStore, program_that_syncs: Callable[[str], None]) -> None:
+    program_that_syncs("echo \"sync: error syncing '/srv': No space left on device\" >&2; exit 1")
+    with pytest.raises(DiskFailed, match="no room for"):
+        store.flush()
+
+
+def test_a_program_that_does_not_know_how_to_flush_is_done_without(store: LocalStore, program_that_syncs: Callable[[str], None]) -> None:
+    program_that_syncs("echo 'sync: unrecognized option' >&2; exit 1")
+    store.flush()
 
 
 def test_flushing_what_is_not_there_is_a_failure(tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from lockstep.errors import ObjectExists, ObjectNotFound, StoreBusy, StoreUnreachable
+from lockstep.objects.known import AGAIN, AskingAgain, read_known
 from lockstep.objects.limits import StreamLimits
 from lockstep.objects.memory import MemoryStore
 from lockstep.objects.patient import PatientStore
 from lockstep.objects.retry import NO_RETRY, Backoff, RetryPolicy
 
 THREE_AT_ONCE = RetryPolicy(unreachable=Backoff(3, 0, 1, 0), busy=Backoff(3, 0, 1, 0))
+AT_ONCE = AskingAgain(pause_seconds=0.0)
 UNREACHABLE = StoreUnreachable("no answer", hint="Wait.")
 BUSY = StoreBusy("too many requests", hint="Wait.")
 
@@ -154,6 +156,21 @@ def test_what_was_there_is_not_gone_because_of_one_answer(read: Callable[[Any], 
     else:
         assert read(body) == b"data"
         assert store.requests.faults() == {"failed": 1, "not_found": 1}
+
+
+@pytest.mark.parametrize("denials", [0, 2, 20])
+def test_only_a_denial_that_turns_out_to_be_wrong_is_a_fault_of_the_store(denials: int) -> None:
+    """What a first backup or a first verification looks for is not there yet, and the store is right to say so."""
+    store = Failing()
+    store.write("a", b"data")
+    store.errors = [ObjectNotFound("not there", hint="Look.")] * denials
+    if denials > AGAIN.times:
+        with pytest.raises(ObjectNotFound):
+            read_known(store, "a", again=AT_ONCE)
+    else:
+        assert read_known(store, "a", again=AT_ONCE).bytes() == b"data"
+    assert store.requests.faults() == ({"not_found": denials} if 0 < denials <= AGAIN.times else {})
+    assert store.asked == ["write", *["read"] * (1 + min(denials, AGAIN.times))]
 
 
 class Breaking:

@@ -3,12 +3,13 @@ from __future__ import annotations
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from lockstep.errors import DiskFailed
-from lockstep.operations.work import work_directory
+from lockstep.operations.work import MARKER, _remove_all_but_the_marker, work_directory
 
 
 def test_a_work_directory_is_private_and_goes_with_all_that_is_in_it(tmp_path: Path) -> None:
@@ -49,6 +50,35 @@ def test_what_a_killed_run_left_goes_with_the_next_one(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
     with work_directory(tmp_path) as work:
         assert list(tmp_path.iterdir()) == [work]
+
+
+def test_what_was_killed_before_it_had_its_marker_or_when_it_had_none_any_more_goes_too(tmp_path: Path) -> None:
+    (tmp_path / "lockstep-work-x").mkdir()
+    with work_directory(tmp_path) as work:
+        assert list(tmp_path.iterdir()) == [work]
+
+
+def test_a_work_directory_loses_its_marker_last(tmp_path: Path) -> None:
+    """Else a kill in the middle would leave files that nobody dares to remove."""
+    with work_directory(tmp_path) as work:
+        (work / "deep").mkdir()
+        (work / "deep" / "file").write_text("")
+        (work / "file").write_text("")
+        (work / "link").symlink_to(tmp_path)
+        _remove_all_but_the_marker(work)
+        assert [path.name for path in work.iterdir()] == [MARKER]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_many_who_tidy_at_once_leave_each_other_their_own(tmp_path: Path) -> None:
+    def use(_: int) -> bool:
+        with work_directory(tmp_path) as work:
+            (work / "file").write_text("")
+            return (work / MARKER).exists()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(use, range(200)))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_others_use_or_own_is_left_alone(tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ from support.world import World, same
 
 KILLS = 12
 
+NUMBERED = ("bridges/", "gathered", "/references-")
+"""What a prune writes has a number in its name, which chance gives."""
+
 
 def test_a_prune_is_killed_again_and_again_and_the_next_one_ends_it(world: World) -> None:
     source, chance = world.deployment(blocks=400, size=(1, 200)), random.Random(11)
@@ -56,4 +59,4 @@ def tidy(files: dict[str, int]) -> set[str]:
     """The files of the repository by name, without what verifications note; of what prunes number, only that there is one."""
     digits = str.maketrans("", "", "0123456789")
     names = (path for path in files if not path.startswith("verifications/"))
-    return {path.translate(digits) if "bridges/" in path or "gathered" in path else path for path in names}
+    return {path.translate(digits) if any(each in path for each in NUMBERED) else path for path in names}

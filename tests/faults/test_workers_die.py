@@ -146,3 +146,26 @@ def test_what_a_dead_worker_was_reading_is_read_by_another_one(world: World) -> 
     assert (document["ok"], document["checked"]["objects_read"], document["workers"]["lost"]) == (True, 400, 1)
     assert "a worker died" in stderr
     assert 400 < reads["objects"] <= 400 + 250
+
+
+@pytest.mark.parametrize("postgres_server", [18], indirect=True)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_nobody_is_left_behind_and_nothing_is_proved_when_a_reading_is_ended(world: World, number: signal.Signals) -> None:
+    source = world.deployment(blocks=400, size=60)
+    world.repo = f"{world.new_bucket().url}/place"
+    assert world.backup(source).returncode == 0
+    env = {"LOCKSTEP_REPO_ENDPOINT_URL": world.s3.endpoint_url}
+    with S3Proxy(world.s3.endpoint_url) as proxy:
+        slowed(source, proxy, seconds=0.1)
+        slow = {"LOCKSTEP_REPO_ENDPOINT_URL": proxy.endpoint_url}
+        with world.started("verify", "--read-data", "--json", "--workers", "2", "--concurrency", "8", env=slow) as process:
+            wait_for(lambda: len(workers_of(process.pid)) == 2 and proxy.counts["GET"] > 60)
+            family = children_of(process.pid)
+            process.send_signal(number)
+            process.communicate(timeout=20)
+        assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
+        wait_for(lambda: not any(is_alive(pid) for pid in family), seconds=3)
+    assert world.run("list", "--json", env=env).json["snapshots"][0]["verified_data"] is None
+    ran = world.run("verify", "--read-data", "--json", "--workers", "2", env=env)
+    assert (ran.returncode, ran.json["checked"]["objects_read"]) == (0, 400), ran
+    assert world.run("list", "--json", env=env).json["snapshots"][0]["verified_data"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lockstep.errors import KeyRefused
+from lockstep.errors import Cancelled, KeyRefused
 from lockstep.model.snapshots import SnapshotId
 from lockstep.objects.store import ObjectStore
 from lockstep.objects.transfer import Pacer, Stop, TransferLimits
@@ -167,6 +167,8 @@ class ObjectsVerification:
             self.objects_read, self.size_bytes = self._each(places, check)
         else:
             self.objects_read, self.size_bytes = self._record(self.scaled.read(places, objects=total), again=check)
+        if self.stop.is_set():  # what was read until then is not the whole, and proves nothing
+            raise Cancelled(15)
         self.listener(StageEnded(STAGE))
 
     def _each(self, places: Iterator[Place], check: verifications.Check) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from support.servers import MotoServer, SeaweedFS
 
 KEYS = ["a", "a-b", "b/c/d", "b/x", "c", "d", "e", "f g+%", "é"]
 SLOW_DOWN = Answer(503, {}, b"<Error><Code>SlowDown</Code><Message>wait</Message></Error>")
+ERROR_THAT_SAYS_200 = Answer(200, {}, b"<Error><Code>InternalError</Code><Message>sorry</Message></Error>")
 
 
 @pytest.fixture(params=["seaweedfs", "moto"])
@@ -48,11 +49,11 @@ def watch_places(store: ObjectStore) -> list[str]:
     return places
 
 
-def failing(proxy: S3Proxy, *numbers: int) -> None:
-    """Answer these listings, counted from 1, with 503."""
+def failing(proxy: S3Proxy, *numbers: int, saying: Answer = SLOW_DOWN) -> None:
+    """Answer these listings, counted from 1, with 503, or with something else."""
 
     def answering(_method: str, _path: str, ask: Callable[[], Answer]) -> Answer:
-        return SLOW_DOWN if proxy.counts["LIST"] in numbers else ask()
+        return saying if proxy.counts["LIST"] in numbers else ask()
 
     proxy.counts.clear()
     proxy.answering = answering
@@ -77,6 +78,14 @@ def test_a_page_that_fails_twice_is_asked_for_again_where_it_was(proxy_and_store
     assert len(set(places)) == len(places) - 2
     after = store.requests.counts()
     assert (after.retried - before.retried, after.list - before.list) == (2, proxy.counts["LIST"])
+
+
+@pytest.mark.usefixtures("at_once")
+def test_an_error_that_says_200_is_no_empty_page(proxy_and_store: tuple[S3Proxy, ObjectStore]) -> None:
+    proxy, store = proxy_and_store
+    failing(proxy, 2, saying=ERROR_THAT_SAYS_200)
+    assert sorted(found.key for each in store.list() for found in each) == sorted(KEYS)
+    assert store.requests.counts().retried == 1
 
 
 @pytest.mark.usefixtures("at_once")

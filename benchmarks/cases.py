@@ -56,7 +56,8 @@ def nothing_new(place: Place, deployment: Deployment) -> Sequence[Way]:
     if not (kept / "aws").exists():
         for name in ("rclone", "s5cmd", "aws"):
             (kept / name).symlink_to(kept / "lockstep" / "objects" / "main", target_is_directory=True)
-    return peers.backups(_side(place, deployment), kept.joinpath, before=lambda _: _nothing, slow=True)
+    ways = peers.backups(_side(place, deployment), kept.joinpath, before=lambda _: _nothing, slow=True)
+    return [way for way in ways if deployment.shape == MANY or way.name != "manual procedure"]  # it took eleven minutes at 200,000
 
 
 def one_percent(place: Place, deployment: Deployment) -> Sequence[Way]:

@@ -40,8 +40,8 @@ def main() -> None:
             if not chosen.case or case.name in chosen.case:
                 results.append(run_case(case, place, rounds=chosen.rounds, slow=not chosen.only_lockstep))
                 print(page.as_table(results[-1]), flush=True)
-        if chosen.write:
-            page.write(PAGE, results)
+                if chosen.write:
+                    page.write(PAGE, results)
 
 
 def run_case(case: Case, place: Place, *, rounds: int, slow: bool) -> page.Result:

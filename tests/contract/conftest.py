@@ -22,6 +22,7 @@ from lockstep.objects.open import open_store
 from lockstep.objects.raid_modes import open_raid
 from lockstep.objects.s3 import S3ObjectStore
 from lockstep.objects.store import ObjectStore
+from support.clouds import Azurite, GoogleXml, find_azurite
 from support.servers import MotoServer, RcloneS3, SeaweedFS
 
 PLAIN_KEYS = (
@@ -62,13 +63,19 @@ class Kind:
     gives_etags: bool = True
     etags_are_md5: bool = True
     lists_in_order: bool = True
+    metadata_names: tuple[str, ...] = ()
+    """The only names of user metadata that it takes; empty: all that a header can carry."""
 
     @property
     def is_s3(self) -> bool:
         return isinstance(self.store, S3ObjectStore)
 
+    @property
+    def is_cloud(self) -> bool:
+        return isinstance(self.store, CloudObjectStore)
 
-KINDS = ("raid1", "raid5", "memory", "directory", "cloud", "moto", "moto-prefix", "seaweedfs", "seaweedfs-prefix")
+
+KINDS = ("raid1", "raid5", "memory", "directory", "cloud", "google", "azure", "moto", "moto-prefix", "seaweedfs", "seaweedfs-prefix")
 
 
 @pytest.fixture(params=KINDS)
@@ -84,9 +91,27 @@ def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Kind:
         (tmp_path / "bucket").mkdir()
         store = open_store(StoreAddress((tmp_path / "bucket").as_uri()))
         return Kind(name, store, PLAIN_KEYS, keeps_attributes=False, gives_etags=False)
-    if name == "cloud":  # obstore's own store in memory stands for Google's and Microsoft's services
-        store = CloudObjectStore(obstore.store.MemoryStore(), BucketUrl("gs", "bucket", "some/pre fix/"), endpoint="memory")
-        return Kind(name, store, PLAIN_KEYS, etags_are_md5=False)
+    if name in {"cloud", "google", "azure"}:
+        return _cloud_kind(name, request)
+    return _s3_kind(name, request)
+
+
+def _cloud_kind(name: str, request: pytest.FixtureRequest) -> Kind:
+    if name == "cloud":  # obstore's own store in memory
+        memory = CloudObjectStore(obstore.store.MemoryStore(), BucketUrl("gs", "bucket", "some/pre fix/"), endpoint="memory")
+        return Kind(name, memory, PLAIN_KEYS, etags_are_md5=False)
+    service: GoogleXml | Azurite = request.getfixturevalue("google_xml" if name == "google" else "azurite")
+    monkeypatch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+    for variable, value in service.variables.items():
+        monkeypatch.setenv(variable, value)
+    store = open_store(StoreAddress(f"{service.scheme}://{service.create_bucket()}/some/pre fix"))
+    if name == "google":
+        return Kind(name, store, PLAIN_KEYS)
+    # Azurite lists in the order of UTF-16.
+    return Kind(name, store, PLAIN_KEYS, etags_are_md5=False, lists_in_order=False, metadata_names=("colour", "x1"))
+
+
+def _s3_kind(name: str, request: pytest.FixtureRequest) -> Kind:
     prefix = "some/pre fix" if name.endswith("-prefix") else ""
     if name.startswith("moto"):
         moto: MotoServer = request.getfixturevalue("moto_server")
@@ -96,6 +121,22 @@ def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Kind:
     store = open_store(weed.address(weed.create_bucket(), prefix=prefix))
     # SeaweedFS itself takes `a//b` for `a/b`, `/abs` for `abs` and `dir/` for a directory, and refuses dot segments.
     return Kind(name, store, (*PLAIN_KEYS, *CONTROL_KEYS, "n\nl", "a/b"), lists_in_order=False)
+
+
+@pytest.fixture(scope="session")
+def google_xml(moto_server: MotoServer) -> Iterator[GoogleXml]:
+    with GoogleXml(moto_server) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """Microsoft's emulator; where it is not installed, the test is skipped."""
+    program = find_azurite()
+    if program is None:
+        pytest.skip("Azurite is not installed (npm install azurite; then AZURITE=…/node_modules/.bin/azurite-blob)")
+    with Azurite(program, tmp_path_factory.mktemp("azurite")) as service:
+        yield service
 
 
 @pytest.fixture

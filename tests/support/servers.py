@@ -88,7 +88,7 @@ class RcloneS3(_Store):
 
     def __enter__(self) -> Self:
         self.directory.mkdir(parents=True, exist_ok=True)
-        port = _free_port()
+        port = free_port()
         self.endpoint_url = f"http://{LOOPBACK}:{port}"
         self._process = subprocess.Popen(
             [program("rclone"), "serve", "s3", f"--addr={LOOPBACK}:{port}", "--vfs-cache-mode=off", str(self.directory)],
@@ -103,7 +103,7 @@ class RcloneS3(_Store):
             stderr=subprocess.DEVNULL,
         )
         try:
-            _wait_for(port, self._process)
+            wait_for(port, self._process)
         except BaseException:
             self.__exit__()
             raise
@@ -123,13 +123,13 @@ def program(name: str) -> str:
     return found
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with closing(socket.socket()) as listener:
         listener.bind((LOOPBACK, 0))
         return int(listener.getsockname()[1])
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         if process.poll() is not None:

@@ -94,6 +94,8 @@ def _address(
     address = StoreAddress(url, name="repository")
     if url.startswith("s3://"):
         address = _s3_address(url, own, deployment.s3, variables=f"LOCKSTEP_{name}_", faults=faults)
+    elif url.startswith(("gs://", "az://")):
+        address = _cloud_address(url, own, variables=f"LOCKSTEP_{name}_", faults=faults)
     if keeping is not None:
         address = replace(address, keeping=keeping_of(keeping, own, url=url, faults=faults))
     for store in deployment.stores:
@@ -127,11 +129,31 @@ def _s3_address(url: str, own: Mapping[str, str | None], shared: StoreAddress, *
     if region := own["region"]:
         address = replace(address, region=region)
     if ca_bundle := own["ca_bundle"]:
-        path = expanded(ca_bundle).absolute()
-        if not path.is_file():
-            faults.add(f"the CA bundle of the repository, {path}, is not a file", hint="Name a file with certificates in PEM form.")
-        address = replace(address, ca_bundle=str(path))
+        address = replace(address, ca_bundle=_ca_bundle(ca_bundle, faults=faults))
     return address
+
+
+def _cloud_address(url: str, own: Mapping[str, str | None], *, variables: str, faults: Faults) -> StoreAddress:
+    """The repository's address in Google's or Microsoft's service, where whoever signs in is known to the service's own variables alone."""
+    for key in ("access_key_id", "secret_access_key", "region"):
+        if own[key]:
+            service, name = (
+                ("Azure", "AZURE_STORAGE_ACCOUNT_NAME") if url.startswith("az://") else ("Google", "GOOGLE_APPLICATION_CREDENTIALS")
+            )
+            faults.add(
+                f"{variables}{key.upper()} is for S3, and the repository is at {url}", hint=f"Set {service}'s own, {name} and its kin."
+            )
+    if own["endpoint_url"]:
+        checked_endpoint(own["endpoint_url"], name="the endpoint of the repository", faults=faults)
+    ca_bundle = _ca_bundle(own["ca_bundle"], faults=faults) if own["ca_bundle"] else None
+    return StoreAddress(url, name="repository", endpoint_url=own["endpoint_url"], ca_bundle=ca_bundle)
+
+
+def _ca_bundle(file: str, *, faults: Faults) -> str:
+    path = expanded(file).absolute()
+    if not path.is_file():
+        faults.add(f"the CA bundle of the repository, {path}, is not a file", hint="Name a file with certificates in PEM form.")
+    return str(path)
 
 
 def _check_apart(repository: StoreAddress, store: StoreAddress, *, faults: Faults) -> None:

@@ -135,13 +135,15 @@ def decide_writing_once(seen: WrittenOnce, *, settle_seconds: float) -> Answer:
     again = f"whoever takes the lock looks again after {settle_seconds:.1f} s"
     if not seen.kept:
         return failed("an object that was to be made once was replaced", hint=_ANOTHER)
+    race = "one was" if seen.let_through == 1 else f"{seen.let_through} were"
+    more = f"; {again}" if seen.let_through > 1 else ""
+    if seen.reply is None and seen.engine:
+        return fine(f"an object is made under the condition that there is none; of {seen.writers} at once {race} let through{more}")
     if seen.reply is None:
         return fine("a name is given once, by the file system itself")
     if seen.engine and seen.reply != "refused":
         return failed("If-None-Match is honoured now and then", hint="Find out what stands between here and the service, and take it away.")
     if seen.engine:
-        race = "one was" if seen.let_through == 1 else f"{seen.let_through} were"
-        more = f"; {again}" if seen.let_through > 1 else ""
         return fine(
             f"If-None-Match is honoured (412): an object is made with one request; of {seen.writers} at once {race} let through{more}"
         )

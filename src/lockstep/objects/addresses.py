@@ -99,11 +99,11 @@ def read_s3_settings(url: BucketUrl, address: StoreAddress, *, environ: Mapping[
     ca_bundle = address.ca_bundle or environ.get("AWS_CA_BUNDLE") or None
     return S3Settings(
         url=url,
-        endpoint_url=_check_endpoint(endpoint) if endpoint else f"https://s3.{region}.{suffix}",
+        endpoint_url=check_endpoint(endpoint) if endpoint else f"https://s3.{region}.{suffix}",
         region=region,
         virtual_hosted=address.virtual_hosted,
         ca_bundle=ca_bundle,
-        certificates=_read_certificates(ca_bundle) if ca_bundle else None,
+        certificates=read_certificates(ca_bundle) if ca_bundle else None,
     )
 
 
@@ -114,7 +114,8 @@ def _directory(url: str, rest: str) -> Path:
     return Path("/" + unquote(path))
 
 
-def _check_endpoint(endpoint: str) -> str:
+def check_endpoint(endpoint: str) -> str:
+    """The endpoint as a URL without a slash at its end; https where no scheme is written. Raises ConfigurationError."""
     text = endpoint.strip() if "://" in endpoint else f"https://{endpoint.strip()}"
     try:
         parts = urlsplit(text)
@@ -143,7 +144,8 @@ def _read_profile(environ: Mapping[str, str]) -> dict[str, str]:
     return {}
 
 
-def _read_certificates(file: str) -> str:
+def read_certificates(file: str) -> str:
+    """The text of a CA bundle. Raises ConfigurationError when it cannot be read or holds no certificates."""
     try:
         text = Path(file).read_text(encoding="utf-8", errors="replace")
     except OSError as error:

@@ -57,7 +57,8 @@ _BUSY = frozenset(
 )
 _BUSY_STATUS = frozenset({429, 503})
 _REDIRECTS = frozenset({301, 302, 307, 308})
-_BUCKET = frozenset({"NoSuchBucket", "InvalidBucketName"})
+_BUCKET = frozenset({"NoSuchBucket", "InvalidBucketName", "ContainerNotFound"})
+"""Of S3 and Google; the last is Azure's. Source: Microsoft Learn, "Blob Storage error codes"."""
 _CREDENTIALS = frozenset(
     {
         "ExpiredToken",
@@ -104,6 +105,11 @@ def _about_object(failure: Failure, place: Place, key: str) -> LockstepError | N
     if failure.code in _KEY or (failure.code in _ODD_KEY and needs_second_road(key)):
         return KeyRefused(
             f"{place.url} cannot hold an object under {key!r} ({_answer(failure)})", hint="Rename the object, or use another store."
+        )
+    if failure.code == "InvalidMetadata":  # Azure: names must be identifiers of C#
+        return KeyRefused(
+            f"{place.url} cannot hold the user metadata of {key!r} ({_answer(failure)})",
+            hint="Give the metadata names of letters, digits and underscores, or use another store.",
         )
     if failure.status == 404 and failure.code not in _BUCKET:
         return object_not_found(place, key)

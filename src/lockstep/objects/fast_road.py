@@ -162,6 +162,8 @@ class FastRoad:
         full = self.prefix + prefix
         folder = full[: full.rfind("/") + 1]  # obstore matches whole segments only
         offset = None if after is None else self.prefix + after
+        # Azure lists in the order of UTF-16, which is that of UTF-8 as long as no character of the end is above the surrogates.
+        is_over = None if until is None or max(self.prefix + until, default="") >= "\ud800" else self.prefix + until
         stream = obstore.list(self.client, prefix=folder.rstrip("/") or None, offset=offset, chunk_size=1000)
         try:
             for page in stream:
@@ -170,7 +172,7 @@ class FastRoad:
                 wanted = [info for info in infos if (after is None or info.key > after) and (until is None or info.key <= until)]
                 if wanted:
                     yield wanted
-                if until is not None and page and page[-1]["path"] > self.prefix + until:
+                if is_over is not None and page and page[-1]["path"] > is_over:
                     return
         except FAILURES as error:
             raise self.error(error, None) from error

@@ -70,6 +70,8 @@ class ObjectsRestore:
             try:
                 look_at([store])
             except BucketNotFound as error:
+                if store.url.startswith(("gs://", "az://")):
+                    raise  # only the service's own tools can make it
                 if not self.options.create_bucket:
                     raise BucketNotFound(error.message, hint=f"{error.hint} Or add --create-bucket.") from error
         load_references(self.repository, self.manifest, self.tables, self.tables.directory)

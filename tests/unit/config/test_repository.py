@@ -60,6 +60,14 @@ def test_another_service_gets_nothing_of_s3() -> None:
     assert address("gs://kept") == StoreAddress("gs://kept", name="repository")
 
 
+def test_a_repository_of_another_service_has_an_endpoint_of_its_own_and_no_keys_of_s3() -> None:
+    assert address("az://kept", {"endpoint_url": "http://kept/account"}).endpoint_url == "http://kept/account"
+    assert messages("az://kept", {"access_key_id": "k2", "endpoint_url": "kept"}) == [
+        "LOCKSTEP_REPO_ACCESS_KEY_ID is for S3, and the repository is at az://kept",
+        "the endpoint of the repository is not an http:// or https:// URL",
+    ]
+
+
 def test_half_a_pair_of_keys_is_refused() -> None:
     assert messages("s3://kept", {"access_key_id": "k2"}) == ["the repository has only half of a pair of keys of its own"]
 

@@ -39,6 +39,7 @@ GOOD_KEYS = KeysTried(18, (), (), ())
         (replace(HONOURED, engine=False, reply="accepted"), "ok", "ignored without a word: HEAD asks"),
         (replace(HONOURED, engine=None, reply="unsupported"), "ok", "not supported: HEAD asks"),
         (replace(HONOURED, engine=None, reply=None), "ok", "by the file system itself"),
+        (replace(HONOURED, reply=None), "ok", "under the condition that there is none; of 6 at once one was let through"),
         (replace(HONOURED, reply="accepted"), "failed", "now and then"),
         (replace(HONOURED, kept=False), "failed", "was replaced"),
     ],

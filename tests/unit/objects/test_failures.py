@@ -63,6 +63,14 @@ def test_an_invalid_request_blames_the_key_only_when_it_is_odd() -> None:
     assert isinstance(decide_error(failure, place=PLACE, key="a"), StoreUnreachable)
 
 
+def test_azure_has_codes_of_its_own() -> None:
+    with_key, without = (decide_error(Failure(404, "ContainerNotFound"), place=PLACE, key=key) for key in ("a", None))
+    assert (type(with_key), type(without)) == (BucketNotFound, BucketNotFound)
+    refused = decide_error(Failure(400, "InvalidMetadata"), place=PLACE, key="a")
+    assert isinstance(refused, KeyRefused)
+    assert "cannot hold the user metadata of 'a'" in refused.message
+
+
 def test_the_region_that_a_service_expects_is_named() -> None:
     failure = Failure(400, "AuthorizationHeaderMalformed", "the region 'us-east-1' is wrong; expecting 'eu-west-1'")
     assert "region eu-west-1" in decide_error(failure, place=PLACE).message

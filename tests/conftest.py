@@ -41,6 +41,7 @@ DEEP = (
     "e2e/test_backup_again.py::test_an_object_that_was_truncated",
     "e2e/test_backup_any_deployment.py",
     "e2e/test_backup_round_trip.py::test_what_was_backed_up_comes_back_row_for_row_and_byte_for_byte[pg15",
+    "e2e/test_clouds.py",
     "e2e/test_copy.py",
     "e2e/test_demo.py::test_demo_keeps",
     "e2e/test_demo.py::test_demo_tells",

@@ -31,7 +31,8 @@ _VERSION = "2021-08-06"
 
 def find_azurite() -> str | None:
     """The program, on PATH or where AZURITE says; None where it is not installed: it comes from npm, which lockstep does without."""
-    return os.environ.get("AZURITE") or shutil.which("azurite-blob")
+    found = os.environ.get("AZURITE") or shutil.which("azurite-blob")
+    return str(Path(found).absolute()) if found else None
 
 
 class Azurite:

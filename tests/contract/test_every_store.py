@@ -75,8 +75,9 @@ def test_every_key_a_store_can_hold_comes_back(kind: Kind) -> None:
     assert sorted(found) == sorted(kind.keys)
     if kind.lists_in_order:
         assert found == sorted(found, key=str.encode)
-    for until in kind.keys:
-        assert sorted(listed(kind.store, until=until)) == sorted(key for key in kind.keys if key <= until)
+    for end in (*kind.keys[::4], "\ufeff", "\N{SLIGHTLY SMILING FACE}"):
+        assert sorted(listed(kind.store, until=end)) == sorted(key for key in kind.keys if key <= end)
+        assert sorted(listed(kind.store, after=end)) == sorted(key for key in kind.keys if key > end)
     kind.store.delete(kind.keys)
     assert listed(kind.store) == []
 

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Self
-from urllib.parse import unquote
 
 from lockstep.objects.embedded import LOOPBACK
 from support.s3_proxy import Answer, S3Proxy
@@ -119,8 +118,8 @@ class GoogleXml(S3Proxy):
         asked["Authorization"] = f"AWS4-HMAC-SHA256 Credential={key}, SignedHeaders=host, Signature=any"
         if any(name.lower() == _GENERATION for name in headers):
             asked["If-None-Match"] = "*"
-        bucket, slash, rest = target[1:].partition("/")
-        answer = super().ask(method, f"/{unquote(bucket)}{slash}{rest}", asked, body)  # obstore spells `-` as %2D, which moto does not read
+        spelled = target.replace("%2D", "-")  # obstore's spelling of the bucket, which moto does not read
+        answer = super().ask(method, spelled, asked, body)
         return Answer(answer.status, {_as_google(name): value for name, value in answer.headers.items()}, answer.body)
 
 

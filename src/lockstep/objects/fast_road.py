@@ -161,9 +161,7 @@ class FastRoad:
         """Pages of a listing, with keys as obstore spells them. For services without a better road."""
         full = self.prefix + prefix
         folder = full[: full.rfind("/") + 1]  # obstore matches whole segments only
-        offset = None if after is None else self.prefix + after
-        # Azure lists in the order of UTF-16, which is that of UTF-8 as long as no character of the end is above the surrogates.
-        is_over = None if until is None or max(self.prefix + until, default="") >= "\ud800" else self.prefix + until
+        offset, is_over = self._bound(after), self._bound(until)
         stream = obstore.list(self.client, prefix=folder.rstrip("/") or None, offset=offset, chunk_size=1000)
         try:
             for page in stream:
@@ -176,6 +174,15 @@ class FastRoad:
                     return
         except FAILURES as error:
             raise self.error(error, None) from error
+
+    def _bound(self, key: str | None) -> str | None:
+        """The path of a key from which, or up to which, a listing may be cut; None: look at all of it.
+
+        Azurite lists in the order of UTF-16; beside a key without characters from the surrogates on, that is the order of the keys' bytes.
+        """
+        if key is None or max(self.prefix + key, default="") >= "\ud800":
+            return None
+        return self.prefix + key
 
     def error(self, error: BaseException, key: str | None, *, waited: int = 0) -> LockstepError:
         """An exception of obstore in our words; `waited` is how long its request might stay silent."""

@@ -57,22 +57,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=2)
     chosen = parser.parse_args()
-    with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lockstep-life-")))
-        place = stack.enter_context(servers(directory))
-        other = stack.enter_context(RcloneS3(directory / "rclone"))
-        place.store.create_bucket(BUCKET)
-        other.create_bucket(BUCKET)
-        kinds = (Keys("plain"), _new_keys(directory))
-        seen: dict[tuple[str, str], list[dict[str, Measured]]] = {}
-        for number in range(chosen.rounds):
-            for keys in kinds:
-                for home in _homes(place, other, f"{keys.name}-{number}"):
+    seen: dict[tuple[str, str], list[dict[str, Measured]]] = {}
+    for number in range(chosen.rounds):
+        with ExitStack() as stack:  # servers of its own: what SeaweedFS deletes gives no room back for a while
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lockstep-life-")))
+            place = stack.enter_context(servers(directory))
+            other = stack.enter_context(RcloneS3(directory / "rclone"))
+            place.store.create_bucket(BUCKET)
+            other.create_bucket(BUCKET)
+            for keys in (Keys("plain"), _new_keys(directory)):
+                for home in _homes(place, other, keys.name):
                     print(f"round {number + 1}: {home.name}, {keys.name}", file=sys.stderr)
-                    stories = seen.setdefault((home.name, keys.name), [])
-                    deployment = _new_deployment(place, f"life-{len(seen)}-{number}")
-                    stories.append(dict(_live(place, deployment, home, keys)))
-        print("\n".join(_table(seen)))
+                    deployment = _new_deployment(place, f"life-{home.name.split()[0].lower()}-{keys.name}")
+                    seen.setdefault((home.name, keys.name), []).append(dict(_live(place, deployment, home, keys)))
+    print("\n".join(_table(seen)))
 
 
 def _new_keys(directory: Path) -> Keys:

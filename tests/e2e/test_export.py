@@ -113,7 +113,7 @@ def test_an_export_leaves_out_what_is_lost_or_damaged_and_says_so(world: World, 
 
 
 def test_a_killed_export_goes_on_and_reads_what_it_had_once_more(world: World, tmp_path: Path) -> None:
-    source = world.deployment(blocks=400, size=20_000)
+    source = world.deployment(blocks=2_000, size=2_000)
     assert world.backup(source).returncode == 0
     directory = tmp_path / "export"
     with world.started("export", "latest", str(directory), "--concurrency", "1") as process:
@@ -122,11 +122,11 @@ def test_a_killed_export_goes_on_and_reads_what_it_had_once_more(world: World, t
         process.kill()
     assert (directory / ".lockstep-export").is_dir()
     half = sorted(path for path in (directory / "objects").rglob("*-*") if path.is_file())
-    assert 40 <= len(half) < 400
-    half[0].write_bytes(b"x" * 20_000)  # a file whose bytes the disk never got
+    assert 40 <= len(half) < 2_000
+    half[0].write_bytes(b"x" * 2_000)  # a file whose bytes the disk never got
     ran = world.run("export", "latest", str(directory), "--json")
     assert ran.returncode == 0, ran
-    assert (ran.json["objects"]["already_there"], ran.json["objects"]["exported"]) == (len(half) - 1, 400 - len(half) + 1)
+    assert (ran.json["objects"]["already_there"], ran.json["objects"]["exported"]) == (len(half) - 1, 2_000 - len(half) + 1)
     own = {path.removeprefix("objects/"): data for path, data in files(directory).items() if path.startswith("objects/")}
     assert own == source.objects()
     assert {path.name for path in directory.iterdir()} == {"backup.dump", "objects", "attributes.jsonl"}

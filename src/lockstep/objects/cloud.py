@@ -28,6 +28,7 @@ from lockstep.objects.failures import Place, object_exists
 from lockstep.objects.fast_road import FAILURES, FastBody, FastRoad, client_options
 from lockstep.objects.keys import needs_second_road
 from lockstep.objects.limits import DELETE_BATCH, STREAM
+from lockstep.objects.pieces import take_first
 from lockstep.objects.store import RequestCounter
 
 _PARTS_AT_A_TIME = 4
@@ -135,14 +136,8 @@ class CloudObjectStore:
         """
         self._check(key)
         pieces = iter(chunks)
-        begin: builtins.list[bytes] = []
-        size = 0
-        for piece in pieces:
-            begin.append(piece)
-            size += len(piece)
-            if size > STREAM.part_bytes:
-                break
-        else:
+        begin, is_all = take_first(pieces, most=STREAM.part_bytes)
+        if is_all:
             return self.write(key, b"".join(begin), attributes=attributes, overwrite=overwrite)
         if not overwrite and self._exists(key):
             raise object_exists(self._place, key)

@@ -33,6 +33,8 @@ def parse_page(body: bytes) -> Page:
     space = root.tag.removesuffix("ListBucketResult")
     contents, fields = f"{space}Contents", tuple(f"{space}{name}" for name in ("Key", "Size", "ETag", "LastModified"))
     head = {_name(child): child.text or "" for child in root if child.tag != contents}
+    if "Contents" in head:  # of another namespace than the page: it would be missed without a word
+        raise ValueError("the listing mixes namespaces")
     is_encoded = head.get("EncodingType", "").lower() == "url"
     objects = [_object(*map(entry.findtext, fields), is_encoded=is_encoded) for entry in root.iterfind(contents)]
     token = head.get("NextContinuationToken") or None

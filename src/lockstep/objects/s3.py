@@ -29,6 +29,7 @@ from lockstep.objects.fast_road import FastRoad
 from lockstep.objects.kept import KeepRule, as_the_bucket_does
 from lockstep.objects.keys import needs_second_road
 from lockstep.objects.limits import DELETE_BATCH, SHORT_BYTES, STREAM
+from lockstep.objects.pieces import take_first
 from lockstep.objects.plain_requests import PlainRequests
 from lockstep.objects.retry import noting, retrying
 from lockstep.objects.store import Body, RequestCounter
@@ -131,14 +132,8 @@ class S3ObjectStore:
     ) -> str | None:
         """A PUT for what fits into one part, else a multipart upload."""
         pieces = iter(chunks)
-        begin: builtins.list[bytes] = []
-        size = 0
-        for piece in pieces:
-            begin.append(piece)
-            size += len(piece)
-            if size > STREAM.part_bytes:
-                break
-        else:
+        begin, is_all = take_first(pieces, most=STREAM.part_bytes)
+        if is_all:
             return self.write(key, b"".join(begin), attributes=attributes, overwrite=overwrite)
         self._road(key)
         if not overwrite:

@@ -41,7 +41,17 @@ def test_a_token_counts_only_when_there_is_more() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"<html/>", b"<ListBucketResult>", b"\xff", b"<ListBucketResult><Contents><Key>%ff</Key></Contents>"]
+    "body",
+    [
+        b"",
+        b"<html/>",
+        b"<ListBucketResult>",
+        b"\xff",
+        b"<ListBucketResult><Contents><Key>%ff</Key></Contents>",
+        b"<ListBucketResult><Contents><Size>1</Size></Contents></ListBucketResult>",
+        b"<ListBucketResult><Contents><Key>k</Key></Contents></ListBucketResult>",
+        b"<ListBucketResult><x:Contents xmlns:x='y'><Key>k</Key><Size>1</Size></x:Contents></ListBucketResult>",
+    ],
 )
 def test_what_is_no_page_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError, match="listing"):
